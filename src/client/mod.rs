@@ -1,0 +1,1 @@
+//! The driver: sockets, clocks, threads, queues.

@@ -1,0 +1,2 @@
+//! The C face.
+#![allow(unsafe_code)]

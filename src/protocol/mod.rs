@@ -1,0 +1,1 @@
+//! The words: what goes over the wire. Pure functions, no state.
