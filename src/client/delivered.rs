@@ -1,0 +1,123 @@
+//! An event on its way to the program: the event itself and what belongs to this delivery of it.
+
+use std::sync::Arc;
+
+use crate::protocol::Route;
+use crate::session::{Event, EventKind};
+
+enum Body {
+    Own(Event),
+    Shared(Arc<Delivered>),
+}
+
+/// The text of a route match, each value with its NUL.
+struct RouteText {
+    params: Vec<(String, Box<[u8]>)>,
+    query: Vec<(String, Box<[u8]>)>,
+}
+
+/// What must happen when a pulled reply is let go: the destroy of its request.
+pub type Release = Box<dyn FnOnce() + Send + Sync>;
+
+/// What `pond_event` points to. Shared by reference count, never changed once it is shared.
+pub struct Delivered {
+    body: Body,
+    route: Option<RouteText>,
+    user_data: usize,
+    release: Option<Release>,
+}
+
+impl Delivered {
+    /// A plain delivery.
+    pub fn new(event: Event) -> Self {
+        Self {
+            body: Body::Own(event),
+            route: None,
+            user_data: 0,
+            release: None,
+        }
+    }
+
+    /// A reply, with the request's user data and what its end sets free.
+    pub fn reply(event: Event, user_data: usize, release: Option<Release>) -> Self {
+        Self {
+            body: Body::Own(event),
+            route: None,
+            user_data,
+            release,
+        }
+    }
+
+    /// The same event seen through a route pattern that matched.
+    pub fn matched(event: &Arc<Delivered>, route: Route) -> Self {
+        let with_nul = |pairs: Vec<(String, String)>| {
+            pairs
+                .into_iter()
+                .map(|(name, value)| {
+                    let mut bytes = value.into_bytes();
+                    bytes.push(0);
+                    (name, bytes.into_boxed_slice())
+                })
+                .collect()
+        };
+        Self {
+            body: Body::Shared(Arc::clone(event)),
+            route: Some(RouteText {
+                params: with_nul(route.params),
+                query: with_nul(route.query),
+            }),
+            user_data: event.user_data,
+            release: None,
+        }
+    }
+
+    /// The event.
+    pub fn event(&self) -> &Event {
+        match &self.body {
+            Body::Own(event) => event,
+            Body::Shared(other) => other.event(),
+        }
+    }
+
+    /// The event, to change it while nobody else holds it.
+    pub fn event_mut(&mut self) -> Option<&mut Event> {
+        match &mut self.body {
+            Body::Own(event) => Some(event),
+            Body::Shared(_) => None,
+        }
+    }
+
+    /// The request's user data (REPLY only), else 0.
+    pub fn user_data(&self) -> usize {
+        self.user_data
+    }
+
+    /// A route parameter with its NUL.
+    pub fn param(&self, name: &str) -> Option<&[u8]> {
+        find(&self.route.as_ref()?.params, name)
+    }
+
+    /// A query value with its NUL.
+    pub fn query(&self, name: &str) -> Option<&[u8]> {
+        find(&self.route.as_ref()?.query, name)
+    }
+}
+
+fn find<'a>(pairs: &'a [(String, Box<[u8]>)], name: &str) -> Option<&'a [u8]> {
+    pairs.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
+}
+
+impl Drop for Delivered {
+    fn drop(&mut self) {
+        if let Some(release) = self.release.take() {
+            release();
+        }
+    }
+}
+
+impl std::fmt::Debug for Delivered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind: EventKind = self.event().kind;
+        f.debug_struct("Delivered").field("kind", &kind).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,57 @@
+//! The one boundary: no panic leaves the library, every failure becomes a status and, where asked for, an error object.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::session::{Failure, status};
+
+use super::error;
+use super::types::pond_error;
+
+/// What an entry answers: a status or count, or a failure with its story.
+pub type Answer = Result<i32, Failure>;
+
+/// Runs an entry that has no error output.
+pub fn guard(body: impl FnOnce() -> Answer) -> i32 {
+    match contained(body) {
+        Ok(value) => value,
+        Err(failure) => failure.status,
+    }
+}
+
+/// Runs an entry with an error output: NULL first, an object on failure (also with a positive status that has a story).
+///
+/// # Safety
+/// `out` is NULL or points to a writable pointer (rule 2 of the header).
+pub unsafe fn guard_error(out: *mut *mut pond_error, body: impl FnOnce() -> Answer) -> i32 {
+    if !out.is_null() {
+        // SAFETY: the caller promises that a non-NULL `out` is writable.
+        unsafe { out.write(std::ptr::null_mut()) };
+    }
+    match contained(body) {
+        Ok(value) => value,
+        Err(failure) => {
+            let status = failure.status;
+            if !out.is_null() {
+                let object = error::into_raw(failure);
+                // SAFETY: as above.
+                unsafe { out.write(object) };
+            }
+            status
+        }
+    }
+}
+
+/// Runs an entry that answers something else than a status; `fallback` stands for a panic.
+pub fn guard_value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
+}
+
+fn contained(body: impl FnOnce() -> Answer) -> Answer {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(answer) => answer,
+        Err(_) => Err(Failure::new(
+            status::PANIC,
+            "a bug inside libpondsocket was contained; please report it",
+        )),
+    }
+}
