@@ -1,0 +1,442 @@
+//! A strict JSON scanner that finds where values end. It checks the whole grammar, keeps its own stack (one bit per
+//! level, so that hostile nesting costs neither the thread's stack nor much memory) and is linear in its input.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Where and why a text is not JSON. The message never quotes the text: it may hold secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Byte offset in the scanned text.
+    pub offset: usize,
+    /// What was wrong, for people.
+    pub message: &'static str,
+    /// The text may be JSON, but goes beyond a limit.
+    pub too_large: bool,
+}
+
+impl Fault {
+    fn new(offset: usize, message: &'static str) -> Self {
+        Self {
+            offset,
+            message,
+            too_large: false,
+        }
+    }
+
+    fn too_large(offset: usize, message: &'static str) -> Self {
+        Self {
+            offset,
+            message,
+            too_large: true,
+        }
+    }
+}
+
+/// What a scan refuses beyond the grammar.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Deepest nesting of arrays and objects; a value that is one of them is level 1.
+    pub nesting: usize,
+    /// Longest run of digits in an integer.
+    pub digits: usize,
+    /// Refuse `\ud800`..`\udfff` escapes without their other half.
+    pub paired_surrogates: bool,
+}
+
+impl Limits {
+    /// The bare grammar.
+    pub const NONE: Self = Self {
+        nesting: usize::MAX,
+        digits: usize::MAX,
+        paired_surrogates: false,
+    };
+}
+
+const END: &str = "the text ends inside a value";
+const EXPECTED_VALUE: &str = "a value was expected";
+
+/// The first byte at or after `at` that is not JSON white space.
+pub(crate) fn skip_space(text: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// One bit per open container: 1 = object.
+#[derive(Default)]
+struct Nesting {
+    depth: usize,
+    low: u64,
+    spilled: Vec<u64>,
+}
+
+impl Nesting {
+    fn push(&mut self, object: bool) {
+        if self.depth > 0 && self.depth % 64 == 0 {
+            self.spilled.push(self.low);
+        }
+        self.low = self.low << 1 | u64::from(object);
+        self.depth += 1;
+    }
+
+    fn pop(&mut self) {
+        self.low >>= 1;
+        self.depth = self.depth.saturating_sub(1);
+        if self.depth > 0 && self.depth % 64 == 0 {
+            self.low = self.spilled.pop().unwrap_or_default();
+        }
+    }
+
+    fn in_object(&self) -> bool {
+        self.low & 1 == 1
+    }
+}
+
+/// Checks the value that starts at `at` (no white space before it) and returns where it ends.
+pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<usize, Fault> {
+    let mut nesting = Nesting::default();
+    loop {
+        match text.get(at) {
+            Some(&open @ (b'{' | b'[')) => {
+                if nesting.depth >= limits.nesting {
+                    return Err(Fault::too_large(at, "nested too deep"));
+                }
+                let object = open == b'{';
+                nesting.push(object);
+                at = skip_space(text, at + 1);
+                let close = if object { b'}' } else { b']' };
+                if text.get(at) != Some(&close) {
+                    if object {
+                        at = skip_key(text, at, limits)?;
+                    }
+                    continue;
+                }
+                at += 1;
+                nesting.pop();
+            }
+            Some(b'"') => at = string_end(text, at + 1, limits)?.0 + 1,
+            Some(b'-' | b'0'..=b'9') => at = skip_number(text, at, limits)?,
+            Some(b't') => at = skip_word(text, at, b"true")?,
+            Some(b'f') => at = skip_word(text, at, b"false")?,
+            Some(b'n') => at = skip_word(text, at, b"null")?,
+            Some(b'N' | b'I') => return Err(Fault::new(at, "NaN and Infinity are not JSON")),
+            Some(_) => return Err(Fault::new(at, EXPECTED_VALUE)),
+            None => return Err(Fault::new(at, END)),
+        }
+        // Behind a value: close what ends here, until a comma asks for the next value.
+        loop {
+            if nesting.depth == 0 {
+                return Ok(at);
+            }
+            at = skip_space(text, at);
+            let object = nesting.in_object();
+            match text.get(at) {
+                Some(b',') => {
+                    at = skip_space(text, at + 1);
+                    if object {
+                        at = skip_key(text, at, limits)?;
+                    }
+                    break;
+                }
+                Some(b'}') if object => nesting.pop(),
+                Some(b']') if !object => nesting.pop(),
+                Some(_) if object => return Err(Fault::new(at, "',' or '}' was expected")),
+                Some(_) => return Err(Fault::new(at, "',' or ']' was expected")),
+                None => return Err(Fault::new(at, END)),
+            }
+            at += 1;
+        }
+    }
+}
+
+/// From a key's opening quote to the first byte of its value.
+fn skip_key(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
+    key(text, at, limits).map(|(_, _, value)| value)
+}
+
+/// The raw key that starts at `at`, whether it has escapes, and where its value starts.
+fn key(text: &[u8], at: usize, limits: &Limits) -> Result<(Range<usize>, bool, usize), Fault> {
+    match text.get(at) {
+        Some(b'"') => {}
+        Some(_) => return Err(Fault::new(at, "a key in double quotes was expected")),
+        None => return Err(Fault::new(at, END)),
+    }
+    let (end, escaped) = string_end(text, at + 1, limits)?;
+    let colon = skip_space(text, end + 1);
+    match text.get(colon) {
+        Some(b':') => Ok((at + 1..end, escaped, skip_space(text, colon + 1))),
+        Some(_) => Err(Fault::new(colon, "':' was expected")),
+        None => Err(Fault::new(colon, END)),
+    }
+}
+
+fn skip_word(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Fault> {
+    let end = at + word.len();
+    match text.get(at..end) {
+        Some(found) if found == word => Ok(end),
+        None if word.starts_with(text.get(at..).unwrap_or_default()) => {
+            Err(Fault::new(text.len(), END))
+        }
+        _ => Err(Fault::new(at, EXPECTED_VALUE)),
+    }
+}
+
+fn skip_digits(text: &[u8], mut at: usize) -> usize {
+    while let Some(b'0'..=b'9') = text.get(at) {
+        at += 1;
+    }
+    at
+}
+
+fn some_digits(text: &[u8], at: usize) -> Result<usize, Fault> {
+    match text.get(at) {
+        Some(b'0'..=b'9') => Ok(skip_digits(text, at)),
+        Some(b'I') => Err(Fault::new(at, "NaN and Infinity are not JSON")),
+        Some(_) => Err(Fault::new(at, "a digit was expected")),
+        None => Err(Fault::new(at, END)),
+    }
+}
+
+fn skip_number(text: &[u8], mut at: usize, limits: &Limits) -> Result<usize, Fault> {
+    let start = at;
+    if text.get(at) == Some(&b'-') {
+        at += 1;
+    }
+    if text.get(at) == Some(&b'0') {
+        at += 1;
+        if let Some(b'0'..=b'9') = text.get(at) {
+            return Err(Fault::new(at, "a number has no leading zeros"));
+        }
+    } else {
+        at = some_digits(text, at)?;
+    }
+    let integer_end = at;
+    if text.get(at) == Some(&b'.') {
+        at = some_digits(text, at + 1)?;
+    }
+    if let Some(b'e' | b'E') = text.get(at) {
+        at += 1;
+        if let Some(b'+' | b'-') = text.get(at) {
+            at += 1;
+        }
+        at = some_digits(text, at)?;
+    }
+    if at == integer_end && at - start > limits.digits {
+        return Err(Fault::too_large(start, "an integer has too many digits"));
+    }
+    Ok(at)
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// How many of the next bytes are plain string text, eight at a time where possible.
+fn plain_run(text: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*chunk);
+        // A byte's high bit is set where it is below 0x20, a quote, or a backslash; the lowest such byte is exact.
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let quote = word ^ (ONES * b'"' as u64);
+        let quote = quote.wrapping_sub(ONES) & !quote;
+        let slash = word ^ (ONES * b'\\' as u64);
+        let slash = slash.wrapping_sub(ONES) & !slash;
+        let found = (control | quote | slash) & HIGHS;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while let Some(&byte) = text.get(at) {
+        if byte < 0x20 || byte == b'"' || byte == b'\\' {
+            break;
+        }
+        at += 1;
+    }
+    at
+}
+
+/// From behind a string's opening quote: where its closing quote is, and whether the string has escapes.
+fn string_end(text: &[u8], mut at: usize, limits: &Limits) -> Result<(usize, bool), Fault> {
+    let mut escaped = false;
+    loop {
+        at = plain_run(text, at);
+        match text.get(at) {
+            Some(b'"') => return Ok((at, escaped)),
+            Some(b'\\') => {
+                escaped = true;
+                at = skip_escape(text, at, limits)?;
+            }
+            Some(_) => return Err(Fault::new(at, "a raw control character in a string")),
+            None => return Err(Fault::new(at, "the text ends inside a string")),
+        }
+    }
+}
+
+fn skip_escape(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
+    match text.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') => {
+            let Some(unit) = hex4(text, at + 2) else {
+                return Err(Fault::new(at, "\\u needs four hexadecimal digits"));
+            };
+            if limits.paired_surrogates && (0xD800..0xE000).contains(&unit) {
+                return match low_surrogate(text, at + 6) {
+                    Some(_) if unit < 0xDC00 => Ok(at + 12),
+                    _ => Err(Fault::new(at, "half of a surrogate pair without the other")),
+                };
+            }
+            Ok(at + 6)
+        }
+        Some(_) => Err(Fault::new(at, "unknown escape in a string")),
+        None => Err(Fault::new(at + 1, "the text ends inside a string")),
+    }
+}
+
+fn hex4(text: &[u8], at: usize) -> Option<u32> {
+    let digits = text.get(at..at + 4)?;
+    digits.iter().try_fold(0, |value, &digit| {
+        Some(value << 4 | char::from(digit).to_digit(16)?)
+    })
+}
+
+fn low_surrogate(text: &[u8], at: usize) -> Option<u32> {
+    if text.get(at..at + 2)? != b"\\u" {
+        return None;
+    }
+    hex4(text, at + 2).filter(|unit| (0xDC00..0xE000).contains(unit))
+}
+
+/// The text between a string's quotes, decoded. Half surrogate pairs become U+FFFD. The string was scanned before.
+pub(crate) fn unescape(raw: &str) -> Cow<'_, str> {
+    if !raw.contains('\\') {
+        return Cow::Borrowed(raw);
+    }
+    let mut decoded = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(slash) = rest.find('\\') {
+        decoded.push_str(&rest[..slash]);
+        let bytes = rest.as_bytes();
+        let mut used = slash + 2;
+        match bytes.get(slash + 1) {
+            Some(b'b') => decoded.push('\u{8}'),
+            Some(b'f') => decoded.push('\u{c}'),
+            Some(b'n') => decoded.push('\n'),
+            Some(b'r') => decoded.push('\r'),
+            Some(b't') => decoded.push('\t'),
+            Some(b'u') => {
+                used = slash + 6;
+                let mut unit = hex4(bytes, slash + 2).unwrap_or(0xFFFD);
+                if (0xD800..0xDC00).contains(&unit) {
+                    if let Some(low) = low_surrogate(bytes, slash + 6) {
+                        unit = 0x10000 + ((unit - 0xD800) << 10 | (low - 0xDC00));
+                        used = slash + 12;
+                    }
+                }
+                decoded.push(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            Some(&plain @ (b'"' | b'\\' | b'/')) => decoded.push(char::from(plain)),
+            _ => decoded.push(char::REPLACEMENT_CHARACTER),
+        }
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    decoded.push_str(rest);
+    Cow::Owned(decoded)
+}
+
+/// The decoded text of a value that is a string.
+pub(crate) fn as_string(value: &str) -> Option<Cow<'_, str>> {
+    let raw = value.strip_prefix('"')?.strip_suffix('"')?;
+    Some(unescape(raw))
+}
+
+/// The members of an object, in order, each value checked as it is passed. Ends after the first fault.
+pub(crate) struct Members<'a> {
+    text: &'a str,
+    at: usize,
+    state: State,
+}
+
+#[derive(PartialEq)]
+enum State {
+    First,
+    Next,
+    Done,
+}
+
+impl<'a> Members<'a> {
+    /// The object that starts at `at`; `None` when no '{' is there.
+    pub fn new(text: &'a str, at: usize) -> Option<Self> {
+        (text.as_bytes().get(at) == Some(&b'{')).then_some(Self {
+            text,
+            at: at + 1,
+            state: State::First,
+        })
+    }
+
+    /// Where reading stands: behind the '}' once the members have ended without a fault.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    fn step(&mut self) -> Result<Option<(Cow<'a, str>, &'a str)>, Fault> {
+        let bytes = self.text.as_bytes();
+        let mut at = skip_space(bytes, self.at);
+        match bytes.get(at) {
+            Some(b'}') => {
+                self.state = State::Done;
+                self.at = at + 1;
+                return Ok(None);
+            }
+            Some(b',') if self.state == State::Next => at = skip_space(bytes, at + 1),
+            Some(_) if self.state == State::Next => {
+                return Err(Fault::new(at, "',' or '}' was expected"));
+            }
+            _ => {}
+        }
+        let (name, escaped, start) = key(bytes, at, &Limits::NONE)?;
+        let end = skip_value(bytes, start, &Limits::NONE)?;
+        self.at = end;
+        self.state = State::Next;
+        let name = self.text.get(name).unwrap_or_default();
+        let name = if escaped {
+            unescape(name)
+        } else {
+            Cow::Borrowed(name)
+        };
+        Ok(Some((name, self.text.get(start..end).unwrap_or_default())))
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Result<(Cow<'a, str>, &'a str), Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == State::Done {
+            return None;
+        }
+        let step = self.step();
+        if step.is_err() {
+            self.state = State::Done;
+        }
+        step.transpose()
+    }
+}
+
+/// Line and column of a byte offset, both from 1; columns count characters.
+pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let bytes = text.as_bytes();
+    let before = bytes.get(..offset).unwrap_or(bytes);
+    let start = before
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |newline| newline + 1);
+    let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+    (line, 1 + characters(&before[start..]))
+}
+
+/// How many characters begin in these bytes of UTF-8.
+pub(crate) fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count()
+}
