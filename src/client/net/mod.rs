@@ -1,0 +1,16 @@
+//! One connection, without any knowledge of PondSocket: address, dialling, TLS, WebSocket handshake and frames.
+
+pub mod dial;
+mod http;
+pub mod link;
+pub mod tls;
+pub mod url;
+mod wire;
+
+pub use dial::{DialError, DialErrorKind, DialRequest, check_header, dial};
+pub use link::{Inbound, Link, LinkEnd};
+pub use tls::{TlsOptions, check_client_cert, check_pem, client_config};
+pub use url::{Endpoint, UrlError};
+
+#[cfg(test)]
+mod tests;
