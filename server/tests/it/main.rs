@@ -1,0 +1,13 @@
+//! The test server as its users see it: the spawned binary and real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is how a test says no"
+)]
+
+mod chat;
+mod process;
+mod script;
+mod support;
+mod tls;
