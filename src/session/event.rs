@@ -1,5 +1,9 @@
 //! Events: plain objects that tell what happened. One block of text each, NUL-terminated fields inside.
 
+use bytes::Bytes;
+
+use super::status::Failure;
+
 /// A byte range in an event's block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
@@ -84,7 +88,7 @@ pub struct Event {
     pub channel: u64,
     /// Bytes of the inbound frame that this event came from; 0 = not from a frame (lifecycle).
     pub frame_bytes: u32,
-    block: Box<[u8]>,
+    block: Bytes,
     spans: [Option<Span>; FIELDS],
 }
 
@@ -114,6 +118,12 @@ impl Event {
     pub fn bytes_with_nul(&self, field: Field) -> Option<&[u8]> {
         let span = self.spans[field as usize]?;
         self.block.get(span.start as usize..=span.end as usize)
+    }
+
+    /// The bytes of a field, shared with this event's block.
+    pub fn share(&self, field: Field) -> Option<Bytes> {
+        let span = self.spans[field as usize]?;
+        Some(self.block.slice(span.start as usize..span.end as usize))
     }
 
     /// Bytes that this event keeps alive.
@@ -164,8 +174,7 @@ impl Block {
     pub fn take(&mut self, field: Field, whole: &str, part: &str) {
         let base = whole.as_ptr() as usize;
         let at = part.as_ptr() as usize;
-        if at >= base && at + part.len() <= base + whole.len() && at + part.len() < self.bytes.len()
-        {
+        if at >= base && at + part.len() <= base + whole.len() && at + part.len() < self.bytes.len() {
             let start = at - base;
             let end = start + part.len();
             self.bytes[end] = 0;
@@ -175,6 +184,15 @@ impl Block {
             });
         } else {
             self.append(field, part);
+        }
+    }
+
+    /// Appends the fields that tell a failure.
+    pub fn append_failure(&mut self, failure: &Failure) {
+        self.append(Field::Message, &failure.message);
+        self.append(Field::ErrorCode, failure.code());
+        if !failure.details.is_empty() {
+            self.append(Field::Details, &failure.details);
         }
     }
 
@@ -198,7 +216,7 @@ impl Block {
             client: 0,
             channel: 0,
             frame_bytes: 0,
-            block: self.bytes.into_boxed_slice(),
+            block: self.bytes.into(),
             spans: self.spans,
         }
     }

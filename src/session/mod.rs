@@ -1,8 +1,229 @@
 //! The heart: a pure state machine for one client and its channels. No sockets, no threads, no clock: inputs come with
-//! the time, outputs are polled.
+//! the time, outputs are polled. The same inputs give the same outputs.
+//!
+//! The driver's loop: feed an input, then drain [`Session::poll_action`], [`Session::take_frame`] and
+//! [`Session::poll_event`], then wait for the next input or for [`Session::deadline`], which is answered with
+//! [`Session::tick`].
 
+mod channel;
+pub mod config;
 pub mod event;
+mod inbound;
+mod link;
+mod outbound;
+mod presence;
+mod random;
+mod requests;
 pub mod status;
+mod timers;
+mod wire;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use bytes::Bytes;
+
+use channel::Channel;
+use link::Link;
+use random::{Ids, Random};
+use requests::Request;
+use timers::{Timer, Timers};
+use wire::Wire;
+
+pub use config::{Config, Overflow, Time};
 pub use event::{Event, EventKind, Field};
+pub use link::{GOODBYE, LinkEnd};
 pub use status::{ChannelState, ClientState, Failure};
+
+/// A channel of this session. Never used again after the channel is closed for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelId(pub u64);
+
+/// What the driver has to do, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Dial now; answer with [`Session::upgraded`] or [`Session::link_ended`].
+    Dial {
+        /// Which dial since the last CONNECTED.
+        attempt: u32,
+    },
+    /// Drop the dial or the socket at once; answer with [`Session::link_ended`].
+    Abort,
+    /// All frames are taken: send Close behind them and wait for the end.
+    Close,
+    /// Send a ping that carries this number.
+    Ping(u64),
+}
+
+/// Counters since the birth of the session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Text and binary frames received.
+    pub frames_in: u64,
+    /// Frames handed over.
+    pub frames_out: u64,
+    /// Accepted messages that will never be sent, and volatile ones lost with a link.
+    pub dropped: u64,
+    /// Inbound frames that nobody could get: of no channel of ours, or of a join that was refused.
+    pub discarded: u64,
+    /// Dials begun.
+    pub dials: u64,
+    /// How often the server's CONNECTION came.
+    pub connects: u64,
+}
+
+/// One client and its channels.
+pub struct Session {
+    config: Config,
+    random: Random,
+    ids: Ids,
+    link: Link,
+    /// `connect` was asked for and neither `disconnect` nor giving up came since.
+    wanted: bool,
+    suspended: bool,
+    gave_up: Option<Failure>,
+    last_failure: Option<Failure>,
+    /// Dials since the last CONNECTED.
+    attempt: u32,
+    /// Failures since the last stable connection: the exponent of the backoff.
+    failures: u32,
+    /// The server once sent CONNECTION: the legacy grace is off for good.
+    seen_connection: bool,
+    connection_id: Option<String>,
+    channels: BTreeMap<ChannelId, Channel>,
+    names: HashMap<String, ChannelId>,
+    next_channel: u64,
+    requests: HashMap<u64, Request>,
+    tickets: HashMap<u64, u64>,
+    timers: Timers,
+    wire: Wire,
+    ping: link::PingState,
+    writable_wanted: BTreeSet<ChannelId>,
+    events: VecDeque<Event>,
+    actions: VecDeque<Action>,
+    stats: Stats,
+}
+
+impl Session {
+    /// A session at rest. The same seed gives the same ids and jitter.
+    pub fn new(config: Config, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let ids = Ids::new(&mut random);
+        Self {
+            config,
+            random,
+            ids,
+            link: Link::Down,
+            wanted: false,
+            suspended: false,
+            gave_up: None,
+            last_failure: None,
+            attempt: 0,
+            failures: 0,
+            seen_connection: false,
+            connection_id: None,
+            channels: BTreeMap::new(),
+            names: HashMap::new(),
+            next_channel: 1,
+            requests: HashMap::new(),
+            tickets: HashMap::new(),
+            timers: Timers::default(),
+            wire: Wire::default(),
+            ping: link::PingState::default(),
+            writable_wanted: BTreeSet::new(),
+            events: VecDeque::new(),
+            actions: VecDeque::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// The rules this session was born with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Accepted messages and requests that are not written yet, queued ones included.
+    pub fn outbound_messages(&self) -> u64 {
+        let queued: usize = self.channels.values().map(|channel| channel.queue.len()).sum();
+        queued as u64 + self.wire.messages()
+    }
+
+    /// Nothing accepted waits to be written.
+    pub fn is_flushed(&self) -> bool {
+        self.wire.is_empty() && self.channels.values().all(|channel| channel.queue.is_empty())
+    }
+
+    /// When [`Session::tick`] is due.
+    pub fn deadline(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// Time has passed: runs everything that is due.
+    pub fn tick(&mut self, now: Time) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Join(id) => self.join_timer(id, now),
+                Timer::Request(number) => self.request_timed_out(number),
+                link_timer => self.link_timer(link_timer, now),
+            }
+        }
+    }
+
+    /// The next event for the program.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next thing for the driver to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        self.close_when_drained().then_some(Action::Close)
+    }
+
+    /// The next frame to write, while there is a link for it.
+    pub fn take_frame(&mut self) -> Option<Bytes> {
+        if self.link.carries_frames() {
+            self.wire.take()
+        } else {
+            None
+        }
+    }
+
+    /// The driver knows that `total` frames of this link are handed to the system in full.
+    pub fn handed_over(&mut self, total: u64) {
+        let requests = &mut self.requests;
+        let mut handed = 0;
+        self.wire.handed_over(total, |frame, place| {
+            handed += 1;
+            if let wire::Purpose::Request(number) = frame.purpose
+                && let Some(request) = requests.get_mut(&number)
+            {
+                request.handed = Some(place);
+            }
+        });
+        self.stats.frames_out += handed;
+        if handed > 0 {
+            self.announce_writable();
+        }
+    }
+
+    fn emit(&mut self, mut event: Event) {
+        event.client = self.config.client;
+        self.events.push_back(event);
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("state", &self.state())
+            .field("channels", &self.channels.len())
+            .finish_non_exhaustive()
+    }
+}

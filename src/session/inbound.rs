@@ -1,0 +1,260 @@
+//! Inbound frames: whose they are and what they mean. The rules of the protocol's Table A meet here.
+
+use super::config::Time;
+use super::event::{Block, Event, EventKind, Field};
+use super::link::Link;
+use super::status::{self, ChannelState, Failure};
+use super::{ChannelId, Session};
+use crate::protocol::{
+    Action, Envelope, connection_id, eviction_reason, is_error_event, is_eviction, parse_frame, server_error,
+};
+
+/// The channel names under which servers speak about the connection itself.
+fn is_connection_level(channel: &str) -> bool {
+    matches!(channel, "" | "ENDPOINT" | "GATEWAY")
+}
+
+/// A failure in the server's words.
+fn server_failure(status: i32, envelope: &Envelope<'_>) -> Failure {
+    let error = server_error(&envelope.event, envelope.payload);
+    Failure {
+        status,
+        code: error.code,
+        message: error.message,
+        http_status: error.status,
+        details: envelope.payload.unwrap_or_default().to_owned(),
+    }
+}
+
+/// An event that carries a frame's name and payload in one copy of its bytes.
+pub(super) fn message_event(kind: EventKind, envelope: &Envelope<'_>) -> Event {
+    let decoded =
+        envelope.event.len() + envelope.channel.len() + envelope.request_id.as_ref().map_or(0, |id| id.len()) + 3;
+    let mut block = Block::copy_of(envelope.text, decoded);
+    block.take(Field::Name, envelope.text, &envelope.event);
+    block.take(Field::ChannelName, envelope.text, &envelope.channel);
+    if let Some(id) = &envelope.request_id {
+        block.take(Field::RequestId, envelope.text, id);
+    }
+    if let Some(payload) = envelope.payload {
+        block.take(Field::Payload, envelope.text, payload);
+    }
+    let mut event = block.finish(kind);
+    event.frame_bytes = u32::try_from(envelope.text.len()).unwrap_or(u32::MAX);
+    event
+}
+
+impl Session {
+    /// A text frame came: one envelope or several.
+    pub fn text_frame(&mut self, frame: &str, now: Time) {
+        self.stats.frames_in += 1;
+        for parsed in parse_frame(frame) {
+            match parsed {
+                Ok(envelope) => self.envelope(&envelope, now),
+                Err(error) => self.undecodable(&error.to_string(), frame.len()),
+            }
+        }
+    }
+
+    /// A binary frame came: the text of an envelope, or nothing we know.
+    pub fn binary_frame(&mut self, frame: &[u8], now: Time) {
+        match std::str::from_utf8(frame) {
+            Ok(text) => self.text_frame(text, now),
+            Err(_) => {
+                self.stats.frames_in += 1;
+                self.undecodable("a binary frame that is not UTF-8", frame.len());
+            }
+        }
+    }
+
+    fn undecodable(&mut self, what: &str, len: usize) {
+        self.frame_before_connection(None);
+        let failure = Failure::new(status::PROTOCOL, format!("undecodable frame: {what}"));
+        self.client_error_from_frame(&failure, len);
+    }
+
+    fn client_error_from_frame(&mut self, failure: &Failure, len: usize) {
+        self.emit_client_error(failure, 0);
+        self.mark_last_as_frame(len);
+    }
+
+    fn mark_last_as_frame(&mut self, len: usize) {
+        if let Some(event) = self.events.back_mut() {
+            event.frame_bytes = u32::try_from(len).unwrap_or(u32::MAX);
+        }
+    }
+
+    fn envelope(&mut self, envelope: &Envelope<'_>, now: Time) {
+        if envelope.action == Action::Connect {
+            self.connection_frame(envelope, now);
+            return;
+        }
+        if matches!(self.link, Link::Open { .. }) {
+            let bad = envelope.action == Action::Error
+                || (envelope.action == Action::System && is_error_event(&envelope.event));
+            let refusal = bad.then(|| server_failure(status::REJECTED, envelope));
+            self.frame_before_connection(refusal);
+            if bad {
+                return;
+            }
+        }
+        if self.answers_request(envelope) {
+            return;
+        }
+        match self.channel_by_name(&envelope.channel) {
+            Some(id) => self.channel_frame(id, envelope),
+            None if is_connection_level(&envelope.channel) => self.connection_level(envelope),
+            None => self.stats.discarded += 1,
+        }
+    }
+
+    fn connection_frame(&mut self, envelope: &Envelope<'_>, now: Time) {
+        if envelope.event != "CONNECTION" {
+            let failure = Failure::new(status::PROTOCOL, "a CONNECT frame that is not CONNECTION was ignored");
+            self.client_error_from_frame(&failure, envelope.text.len());
+            return;
+        }
+        match &mut self.link {
+            Link::Open { .. } => {
+                self.seen_connection = true;
+                self.connection_id = envelope.payload.and_then(connection_id);
+                self.connected(now, false);
+            }
+            Link::Up { legacy, .. } => {
+                // It was late, not of the old dialect.
+                *legacy = false;
+                self.seen_connection = true;
+                self.connection_id = envelope.payload.and_then(connection_id);
+            }
+            _ => {}
+        }
+    }
+
+    /// SYSTEM with the id of a pending request is its reply, errors are its failure; a BROADCAST that bears the id is a
+    /// broadcast.
+    fn answers_request(&mut self, envelope: &Envelope<'_>) -> bool {
+        let failed = match envelope.action {
+            Action::Error => true,
+            Action::System => is_error_event(&envelope.event),
+            _ => return false,
+        };
+        let Some(number) = envelope.request_id.as_deref().and_then(|id| self.ids.number(id)) else {
+            return false;
+        };
+        let channel = self.channel_by_name(&envelope.channel);
+        if channel.is_none() && !(failed && is_connection_level(&envelope.channel)) {
+            return false;
+        }
+        if !self.is_request_of(number, channel) {
+            return false;
+        }
+        if failed {
+            self.reply_with_error(number, &server_failure(status::SERVER, envelope));
+        } else {
+            self.reply(number, envelope);
+        }
+        true
+    }
+
+    /// About the connection itself, or an error that names no channel of ours.
+    fn connection_level(&mut self, envelope: &Envelope<'_>) {
+        let failed = match envelope.action {
+            Action::Error => true,
+            Action::System => is_error_event(&envelope.event),
+            Action::Broadcast => false,
+            Action::Presence | Action::Unknown | Action::Connect => {
+                self.unknown_action(envelope);
+                return;
+            }
+        };
+        if failed {
+            let joining = envelope
+                .request_id
+                .as_deref()
+                .and_then(|id| self.channels.keys().copied().find(|ch| self.is_join_of(*ch, Some(id))));
+            match joining {
+                Some(id) => self.declined(id, &server_failure(status::DECLINED, envelope)),
+                None => self.client_error_from_frame(&server_failure(status::SERVER, envelope), envelope.text.len()),
+            }
+        } else {
+            let event = message_event(EventKind::ClientMessage, envelope);
+            self.emit(event);
+        }
+    }
+
+    fn channel_frame(&mut self, id: ChannelId, envelope: &Envelope<'_>) {
+        let request_id = envelope.request_id.as_deref();
+        match envelope.action {
+            Action::System if envelope.event == "ACKNOWLEDGE" => {
+                self.acknowledged(id, request_id);
+            }
+            Action::System if envelope.event == "EXIT_ACKNOWLEDGE" => {}
+            Action::System if is_error_event(&envelope.event) => self.channel_failure(id, envelope),
+            Action::System if is_eviction(&envelope.event) && !self.is_ours(request_id) => {
+                if matches!(self.channel_state(id), ChannelState::Joined | ChannelState::Stalled) {
+                    let reason = envelope.payload.map(eviction_reason).unwrap_or_default();
+                    self.evicted(id, &reason);
+                }
+            }
+            Action::System | Action::Broadcast => {
+                let event = message_event(EventKind::Message, envelope);
+                self.to_members(id, event);
+            }
+            Action::Presence => match self.presence_event(envelope) {
+                Some(event) => self.to_members(id, event),
+                None => self.unknown_action(envelope),
+            },
+            Action::Error => self.channel_failure(id, envelope),
+            Action::Unknown | Action::Connect => self.unknown_action(envelope),
+        }
+    }
+
+    fn is_ours(&self, request_id: Option<&str>) -> bool {
+        request_id.is_some_and(|id| self.ids.number(id).is_some())
+    }
+
+    fn channel_failure(&mut self, id: ChannelId, envelope: &Envelope<'_>) {
+        let request_id = envelope.request_id.as_deref();
+        if self.is_join_of(id, request_id) {
+            self.declined(id, &server_failure(status::DECLINED, envelope));
+            return;
+        }
+        if self.channel_state(id).is_terminal() {
+            self.stats.discarded += 1;
+            return;
+        }
+        self.emit_channel_error(id, &server_failure(status::SERVER, envelope));
+        self.mark_last_as_frame(envelope.text.len());
+    }
+
+    fn unknown_action(&mut self, envelope: &Envelope<'_>) {
+        let failure = Failure::new(
+            status::PROTOCOL,
+            format!(
+                "a frame of {} bytes with an unknown action or presence event was ignored",
+                envelope.text.len()
+            ),
+        );
+        self.client_error_from_frame(&failure, envelope.text.len());
+    }
+
+    /// Delivered while JOINED, kept while the ACKNOWLEDGE is awaited, else nobody's.
+    fn to_members(&mut self, id: ChannelId, event: Event) {
+        match self.channel_state(id) {
+            ChannelState::Joined => self.deliver(id, event),
+            ChannelState::Joining | ChannelState::Stalled if self.is_join_of(id, None) => self.keep_early(id, event),
+            _ => self.stats.discarded += 1,
+        }
+    }
+
+    pub(super) fn deliver(&mut self, id: ChannelId, mut event: Event) {
+        if event.kind == EventKind::Presence {
+            self.deliver_presence(id, event);
+            return;
+        }
+        if let Some(channel) = self.channels.get(&id) {
+            event.channel = channel.tag;
+            self.emit(event);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Randomness that a simulation can replay, and the ids made from it.
+
+/// SplitMix64: small, fast, seeded; for jitter and id prefixes, not for secrets.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// The same seed gives the same numbers.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number from 0 to `ceiling`, both included.
+    pub fn up_to(&mut self, ceiling: u64) -> u64 {
+        match ceiling.checked_add(1) {
+            Some(range) => self.next() % range,
+            None => self.next(),
+        }
+    }
+}
+
+/// Request ids in UUID shape: one random prefix per session and a counter, so that no id costs a system call and an id
+/// of ours is known by its look.
+#[derive(Clone, Debug)]
+pub struct Ids {
+    prefix: String,
+    last: u64,
+}
+
+const COUNTER_MASK: u64 = 0xFFFF_FFFF_FFFF;
+
+impl Ids {
+    /// A prefix of 74 random bits.
+    pub fn new(random: &mut Random) -> Self {
+        let (a, b) = (random.next(), random.next());
+        let prefix = format!(
+            "{:08x}-{:04x}-4{:03x}-{:x}{:03x}-",
+            a >> 32,
+            (a >> 16) & 0xFFFF,
+            a & 0xFFF,
+            8 + (b & 3),
+            (b >> 2) & 0xFFF,
+        );
+        Self { prefix, last: 0 }
+    }
+
+    /// The next number and its text.
+    pub fn next(&mut self) -> (u64, String) {
+        self.last = (self.last + 1) & COUNTER_MASK;
+        (self.last, self.text(self.last))
+    }
+
+    /// The text of a number.
+    pub fn text(&self, number: u64) -> String {
+        format!("{}{number:012x}", self.prefix)
+    }
+
+    /// The number of an id that this session has made, `None` for any other.
+    pub fn number(&self, id: &str) -> Option<u64> {
+        let digits = id.strip_prefix(self.prefix.as_str())?;
+        let well_formed =
+            digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let number = u64::from_str_radix(digits, 16).ok()?;
+        (well_formed && number != 0 && number <= self.last).then_some(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_uuid_shape_and_are_recognised() {
+        let mut ids = Ids::new(&mut Random::new(7));
+        let (number, text) = ids.next();
+        assert_eq!(text.len(), 36);
+        let dashes: Vec<usize> = text.match_indices('-').map(|(at, _)| at).collect();
+        assert_eq!(dashes, [8, 13, 18, 23]);
+        assert_eq!(&text[14..15], "4");
+        assert!("89ab".contains(&text[19..20]));
+        assert_eq!(ids.number(&text), Some(number));
+        assert_eq!(ids.number(&ids.text(number + 1)), None, "not made yet");
+        assert_eq!(ids.number("ae8c6274-5de5-4dfb-bea2-94490410e0ed"), None);
+        let mut others = Ids::new(&mut Random::new(8));
+        assert_eq!(ids.number(&others.next().1), None);
+    }
+
+    #[test]
+    fn jitter_stays_in_range_and_reaches_both_ends() {
+        let mut random = Random::new(1);
+        let draws: Vec<u64> = (0..2_000).map(|_| random.up_to(9)).collect();
+        assert!(draws.iter().all(|d| *d <= 9));
+        assert!(draws.contains(&0) && draws.contains(&9));
+        random.up_to(u64::MAX);
+    }
+}
