@@ -91,9 +91,7 @@ pub fn check_header(name: &str, value: &str) -> Result<(), String> {
         "host" | "upgrade" | "connection" | "content-length" | "transfer-encoding"
     );
     if owned || lower.starts_with("sec-websocket-") {
-        return Err(format!(
-            "the header {lower} belongs to the handshake and cannot be set"
-        ));
+        return Err(format!("the header {lower} belongs to the handshake and cannot be set"));
     }
     if value.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
         return Err(format!(
@@ -117,9 +115,7 @@ pub async fn dial(request: DialRequest) -> Result<Link, DialError> {
     let socket = connect(&request.endpoint, &place).await?;
     let mut transport = match (request.endpoint.secure(), &request.tls) {
         (false, _) => Transport::Plain(Socket(socket)),
-        (true, Some(config)) => {
-            start_tls(socket, Arc::clone(config), &request.endpoint, &place).await?
-        }
+        (true, Some(config)) => start_tls(socket, Arc::clone(config), &request.endpoint, &place).await?,
         (true, None) => {
             return Err(place.error(DialErrorKind::Tls, "no TLS configuration was given"));
         }
@@ -151,10 +147,7 @@ impl Place {
 
     /// An I/O error after TCP stood: one that TLS raised says so.
     fn io_error(&self, error: &std::io::Error) -> DialError {
-        match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(inner) => self.error(DialErrorKind::Tls, describe_tls(inner)),
             None => self.error(DialErrorKind::Connect, describe_io(error)),
         }
@@ -163,15 +156,15 @@ impl Place {
 
 fn describe_tls(error: &rustls::Error) -> String {
     match error {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the certificate of the server was not issued by a trusted authority".to_owned()
         }
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => "the certificate of the server is for another host name".to_owned(),
-        rustls::Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => "the certificate of the server has expired".to_owned(),
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "the certificate of the server has expired".to_owned()
+        }
         rustls::Error::InvalidMessage(_) => "the server does not speak TLS on this port".to_owned(),
         rustls::Error::AlertReceived(alert) => {
             format!("the server ended the TLS handshake: {alert:?}")
@@ -183,10 +176,16 @@ fn describe_tls(error: &rustls::Error) -> String {
 async fn connect(endpoint: &Endpoint, place: &Place) -> Result<TcpStream, DialError> {
     let fail = |what: &dyn fmt::Display| place.error(DialErrorKind::Connect, what);
     let addresses = tokio::net::lookup_host((endpoint.host(), endpoint.port()));
-    let addresses: Vec<_> = addresses
-        .await
-        .map_err(|error| fail(&format_args!("name lookup failed: {error}")))?
-        .collect();
+    let addresses: Vec<_> = match addresses.await {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => {
+            let text = error.to_string();
+            let text = text
+                .strip_prefix("failed to lookup address information: ")
+                .unwrap_or(&text);
+            return Err(fail(&format_args!("name lookup failed: {text}")));
+        }
+    };
     let mut last = fail(&"the name has no address");
     let count = addresses.len();
     for (at, address) in addresses.into_iter().enumerate() {
@@ -219,15 +218,9 @@ async fn start_tls(
     place: &Place,
 ) -> Result<Transport, DialError> {
     let Ok(name) = ServerName::try_from(endpoint.host().to_owned()) else {
-        return Err(place.error(
-            DialErrorKind::Tls,
-            "no certificate can be issued for this host name",
-        ));
+        return Err(place.error(DialErrorKind::Tls, "no certificate can be issued for this host name"));
     };
-    match TlsConnector::from(config)
-        .connect(name, Socket(socket))
-        .await
-    {
+    match TlsConnector::from(config).connect(name, Socket(socket)).await {
         Ok(stream) => Ok(Transport::Tls(Box::new(stream))),
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(place.error(
             DialErrorKind::Tls,
@@ -241,11 +234,7 @@ async fn start_tls(
 }
 
 /// Asks for the upgrade; answers what was read beyond the response head.
-async fn upgrade(
-    transport: &mut Transport,
-    request: &DialRequest,
-    place: &Place,
-) -> Result<Vec<u8>, DialError> {
+async fn upgrade(transport: &mut Transport, request: &DialRequest, place: &Place) -> Result<Vec<u8>, DialError> {
     let key = generate_key();
     let text = request_text(request, &key);
     let sent = async {
@@ -258,9 +247,7 @@ async fn upgrade(
         Ok(answer) => answer,
         Err(error) => {
             return Err(match sent {
-                Err(ref write_error) if error.kind == DialErrorKind::Connect => {
-                    place.io_error(write_error)
-                }
+                Err(ref write_error) if error.kind == DialErrorKind::Connect => place.io_error(write_error),
                 _ => error,
             });
         }
@@ -284,11 +271,7 @@ fn request_text(request: &DialRequest, key: &str) -> String {
         .iter()
         .any(|(name, _)| name.eq_ignore_ascii_case("user-agent"))
     {
-        text.push_str(concat!(
-            "User-Agent: libpondsocket/",
-            env!("CARGO_PKG_VERSION"),
-            "\r\n"
-        ));
+        text.push_str(concat!("User-Agent: libpondsocket/", env!("CARGO_PKG_VERSION"), "\r\n"));
     }
     for (name, value) in &request.headers {
         text.push_str(name);
@@ -301,12 +284,7 @@ fn request_text(request: &DialRequest, key: &str) -> String {
 }
 
 async fn read_head(transport: &mut Transport, place: &Place) -> Result<(Head, Vec<u8>), DialError> {
-    let garbage = || {
-        place.error(
-            DialErrorKind::Protocol,
-            "the server does not answer in HTTP/1.1",
-        )
-    };
+    let garbage = || place.error(DialErrorKind::Protocol, "the server does not answer in HTTP/1.1");
     let mut bytes = Vec::with_capacity(1024);
     loop {
         let read = transport.read_buf(&mut bytes).await;
@@ -318,9 +296,8 @@ async fn read_head(transport: &mut Transport, place: &Place) -> Result<(Head, Ve
         }
         while let Some((head, length)) = parse_head(&bytes, at_end).map_err(|()| garbage())? {
             let interim = (100..200).contains(&head.status) && head.status != 101;
-            let cut_off = head.status == 101
-                && !bytes[..length].ends_with(b"\n\r\n")
-                && !bytes[..length].ends_with(b"\n\n");
+            let cut_off =
+                head.status == 101 && !bytes[..length].ends_with(b"\n\r\n") && !bytes[..length].ends_with(b"\n\n");
             if interim {
                 bytes.drain(..length);
                 continue;
@@ -347,10 +324,7 @@ async fn read_head(transport: &mut Transport, place: &Place) -> Result<(Head, Ve
             Err(error) => return Err(place.io_error(&error)),
         }
         if bytes.len() > HEAD_LIMIT {
-            return Err(place.error(
-                DialErrorKind::Protocol,
-                "the answer of the server has too many headers",
-            ));
+            return Err(place.error(DialErrorKind::Protocol, "the answer of the server has too many headers"));
         }
     }
 }
@@ -378,12 +352,7 @@ fn check_upgrade(head: &Head, key: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-async fn refusal(
-    transport: &mut Transport,
-    head: &Head,
-    rest: Vec<u8>,
-    place: &Place,
-) -> DialError {
+async fn refusal(transport: &mut Transport, head: &Head, rest: Vec<u8>, place: &Place) -> DialError {
     let kind = DialErrorKind::Http {
         status: head.status,
         retry_after_ms: head.retry_after_ms(),
@@ -410,13 +379,10 @@ async fn refusal_body(transport: &mut Transport, head: &Head, mut body: Vec<u8>)
     if !media_type.eq_ignore_ascii_case("text/plain") || length > BODY_LIMIT {
         return None;
     }
-    let read = async {
-        while body.len() < length && matches!(transport.read_buf(&mut body).await, Ok(1..)) {}
-    };
+    let read = async { while body.len() < length && matches!(transport.read_buf(&mut body).await, Ok(1..)) {} };
     // The text is an extra: whatever arrived of it in time must do.
     let complete = timeout(BODY_WAIT, read).await.is_ok() && body.len() >= length;
     body.truncate(length);
     let text = std::str::from_utf8(&body).ok()?.trim();
-    (complete && !text.is_empty() && text.chars().count() <= 200)
-        .then(|| printable(text.as_bytes()))
+    (complete && !text.is_empty() && text.chars().count() <= 200).then(|| printable(text.as_bytes()))
 }

@@ -41,12 +41,7 @@ impl Head {
     pub(super) fn retry_after_ms(&self) -> Option<u64> {
         let value = self.header("retry-after")?;
         if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-            return Some(
-                value
-                    .parse::<u64>()
-                    .unwrap_or(u64::MAX)
-                    .saturating_mul(1000),
-            );
+            return Some(value.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1000));
         }
         let until = parse_date(value)?;
         let now = self.header("date").and_then(parse_date).or_else(|| {
@@ -81,15 +76,9 @@ pub(super) fn parse_head(bytes: &[u8], at_end: bool) -> Result<Option<(Head, usi
             Some(head) => {
                 // Anything else, such as the second line of a decline message, is skipped.
                 if let Some(colon) = line.iter().position(|&b| b == b':') {
-                    let name = String::from_utf8_lossy(&line[..colon])
-                        .trim()
-                        .to_ascii_lowercase();
-                    head.headers.push((
-                        name,
-                        String::from_utf8_lossy(&line[colon + 1..])
-                            .trim()
-                            .to_owned(),
-                    ));
+                    let name = String::from_utf8_lossy(&line[..colon]).trim().to_ascii_lowercase();
+                    head.headers
+                        .push((name, String::from_utf8_lossy(&line[colon + 1..]).trim().to_owned()));
                 }
             }
         }
@@ -126,10 +115,7 @@ pub(super) fn printable(bytes: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().map(|&b| char::from(b)).collect(),
     };
-    let line: String = decoded
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let line: String = decoded.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     line.trim().chars().take(200).collect()
 }
 
@@ -139,11 +125,7 @@ fn parse_date(text: &str) -> Option<u64> {
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
     let mut parts = text.split_once(", ")?.1.split(' ');
-    let day: u64 = parts
-        .next()?
-        .parse()
-        .ok()
-        .filter(|day| (1..=31).contains(day))?;
+    let day: u64 = parts.next()?.parse().ok().filter(|day| (1..=31).contains(day))?;
     let month_name = parts.next()?;
     let month = MONTHS.iter().position(|&name| name == month_name)? as u64 + 1;
     let year: u64 = parts

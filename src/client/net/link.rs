@@ -77,12 +77,7 @@ impl Link {
     ///
     /// Ready when at least one was pushed, or at the end, after all messages before it were delivered; the end is answered again by
     /// every later call. Also writes the answers to pings.
-    pub fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        max: usize,
-        out: &mut Vec<Inbound>,
-    ) -> Poll<Result<(), LinkEnd>> {
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, max: usize, out: &mut Vec<Inbound>) -> Poll<Result<(), LinkEnd>> {
         self.socket.get_mut().set_waker(cx.waker());
         let mut count = 0;
         while count < max && self.end.is_none() {
@@ -148,9 +143,7 @@ impl Link {
     /// Takes a ping into the write buffer. The payload may have at most 125 bytes.
     pub fn push_ping(&mut self, payload: Bytes) -> Result<(), LinkEnd> {
         if payload.len() > 125 {
-            return Err(LinkEnd::Protocol(
-                "a ping payload has at most 125 bytes".to_owned(),
-            ));
+            return Err(LinkEnd::Protocol("a ping payload has at most 125 bytes".to_owned()));
         }
         self.push(Frame::ping(payload))
     }
@@ -169,11 +162,7 @@ impl Link {
 
     /// Bytes pushed but not yet handed to the system. Stop pushing above a mark until it sinks.
     pub fn buffered(&self) -> usize {
-        usize::try_from(
-            self.pushed
-                .saturating_sub(self.socket.get_ref().own_bytes_out()),
-        )
-        .unwrap_or(usize::MAX)
+        usize::try_from(self.pushed.saturating_sub(self.socket.get_ref().own_bytes_out())).unwrap_or(usize::MAX)
     }
 
     /// Writes everything pushed. Ready when all of it was handed to the system, or when the connection cannot be written any more;
@@ -252,27 +241,17 @@ impl Link {
         match error {
             WsError::Io(error) => LinkEnd::Lost(describe_io(error)),
             WsError::Capacity(_) => {
-                let limit = self
-                    .socket
-                    .get_config()
-                    .max_message_size
-                    .unwrap_or(usize::MAX);
-                LinkEnd::TooLarge(format!(
-                    "the server sent a message of more than {limit} bytes"
-                ))
+                let limit = self.socket.get_config().max_message_size.unwrap_or(usize::MAX);
+                LinkEnd::TooLarge(format!("the server sent a message of more than {limit} bytes"))
             }
-            WsError::Utf8(_) => {
-                LinkEnd::Protocol("the server sent a text message that is not UTF-8".to_owned())
-            }
+            WsError::Utf8(_) => LinkEnd::Protocol("the server sent a text message that is not UTF-8".to_owned()),
             WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake)
             | WsError::ConnectionClosed
             | WsError::AlreadyClosed => {
                 LinkEnd::Lost("the server closed the connection without a Close frame".to_owned())
             }
             // Fixed texts of the codec: none quotes what was received.
-            WsError::Protocol(error) => {
-                LinkEnd::Protocol(format!("the server broke the WebSocket protocol: {error}"))
-            }
+            WsError::Protocol(error) => LinkEnd::Protocol(format!("the server broke the WebSocket protocol: {error}")),
             _ => LinkEnd::Protocol("the server broke the WebSocket protocol".to_owned()),
         }
     }

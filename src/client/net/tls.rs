@@ -41,16 +41,11 @@ pub fn client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>, String> 
     let provider = Arc::new(ring::default_provider());
     let mut extra = Vec::new();
     for (number, pem) in (1..).zip(&options.ca_pem) {
-        extra.extend(
-            parse_authorities(pem)
-                .map_err(|error| format!("CA certificates, text {number}: {error}"))?,
-        );
+        extra.extend(parse_authorities(pem).map_err(|error| format!("CA certificates, text {number}: {error}"))?);
     }
     let verifier: Arc<dyn ServerCertVerifier> = if options.insecure_skip_verify {
         Arc::new(AcceptAll {
-            schemes: provider
-                .signature_verification_algorithms
-                .supported_schemes(),
+            schemes: provider.signature_verification_algorithms.supported_schemes(),
         })
     } else {
         platform_verifier(extra, Arc::clone(&provider))?
@@ -86,8 +81,7 @@ fn parse_certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String>
     let mut certificates = Vec::new();
     for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(pem.as_bytes())) {
         // The parser's own message would quote the text.
-        certificates
-            .push(certificate.map_err(|_| format!("certificate {number} is not valid PEM"))?);
+        certificates.push(certificate.map_err(|_| format!("certificate {number} is not valid PEM"))?);
     }
     if certificates.is_empty() {
         return Err("the text contains no PEM certificate".to_owned());
@@ -114,14 +108,10 @@ fn parse_client_cert(
     // Again without the parser's words: they may quote a line of the key.
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
         .map_err(|_| "client key: the text contains no valid PEM private key".to_owned())?;
-    CertifiedKey::from_der(chain.clone(), key.clone_key(), provider).map_err(
-        |error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                "the client key does not belong to the client certificate".to_owned()
-            }
-            other => format!("client certificate or key: {other}"),
-        },
-    )?;
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => "the client key does not belong to the client certificate".to_owned(),
+        other => format!("client certificate or key: {other}"),
+    })?;
     Ok((chain, key))
 }
 
@@ -144,10 +134,8 @@ fn platform_verifier(
     extra: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, String> {
-    let describe =
-        |error: &dyn fmt::Display| format!("the system's certificates cannot be used: {error}");
-    let platform =
-        Arc::new(Verifier::new(Arc::clone(&provider)).map_err(|error| describe(&error))?);
+    let describe = |error: &dyn fmt::Display| format!("the system's certificates cannot be used: {error}");
+    let platform = Arc::new(Verifier::new(Arc::clone(&provider)).map_err(|error| describe(&error))?);
     match own_roots(extra, provider)? {
         Some(own) => Ok(Arc::new(FirstOf(own, platform))),
         None => Ok(platform),
@@ -167,9 +155,7 @@ pub(super) fn own_roots(
     for certificate in extra {
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
-    let verifier =
-        rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build();
+    let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
     Ok(Some(verifier.map_err(|error| error.to_string())?))
 }
 
@@ -194,13 +180,8 @@ impl ServerCertVerifier for FirstOf {
         self.0
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             .or_else(|_| {
-                self.1.verify_server_cert(
-                    end_entity,
-                    intermediates,
-                    server_name,
-                    ocsp_response,
-                    now,
-                )
+                self.1
+                    .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             })
     }
 

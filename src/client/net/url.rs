@@ -154,9 +154,7 @@ fn check_host(host: &str) -> Result<String, UrlError> {
         return refuse("the URL has no host");
     }
     if !host.is_ascii() {
-        return refuse(
-            "the host of the URL is not ASCII: write internationalised names in their xn-- form",
-        );
+        return refuse("the host of the URL is not ASCII: write internationalised names in their xn-- form");
     }
     if !host
         .bytes()
@@ -165,11 +163,7 @@ fn check_host(host: &str) -> Result<String, UrlError> {
         return refuse("the host of the URL contains a character that no host name has");
     }
     let labels = host.strip_suffix('.').unwrap_or(host);
-    if host.len() > 254
-        || labels
-            .split('.')
-            .any(|label| label.is_empty() || label.len() > 63)
-    {
+    if host.len() > 254 || labels.split('.').any(|label| label.is_empty() || label.len() > 63) {
         return refuse("the host of the URL is not a host name");
     }
     // A name whose last label is a number is an IPv4 address; resolvers read the short and octal spellings differently.
@@ -210,10 +204,7 @@ fn encode_path(path: &str, out: &mut String) {
                 .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)),
             _ => {
                 is_unreserved(byte)
-                    || matches!(
-                        byte,
-                        b'/' | b':' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')'
-                    )
+                    || matches!(byte, b'/' | b':' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')')
                     || matches!(byte, b'*' | b'+' | b',' | b';' | b'=')
             }
         };
