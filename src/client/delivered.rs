@@ -5,6 +5,9 @@ use std::sync::Arc;
 use crate::protocol::Route;
 use crate::session::{Event, EventKind};
 
+use super::handlers::Registration;
+
+#[allow(clippy::large_enum_variant)] // nearly all are the large one, and one allocation is the point
 enum Body {
     Own(Event),
     Shared(Arc<Delivered>),
@@ -16,15 +19,12 @@ struct RouteText {
     query: Vec<(String, Box<[u8]>)>,
 }
 
-/// What must happen when a pulled reply is let go: the destroy of its request.
-pub type Release = Box<dyn FnOnce() + Send + Sync>;
-
 /// What `pond_event` points to. Shared by reference count, never changed once it is shared.
 pub struct Delivered {
     body: Body,
     route: Option<RouteText>,
     user_data: usize,
-    release: Option<Release>,
+    completion: Option<Arc<Registration>>,
 }
 
 impl Delivered {
@@ -34,17 +34,17 @@ impl Delivered {
             body: Body::Own(event),
             route: None,
             user_data: 0,
-            release: None,
+            completion: None,
         }
     }
 
-    /// A reply, with the request's user data and what its end sets free.
-    pub fn reply(event: Event, user_data: usize, release: Option<Release>) -> Self {
+    /// A reply, with the request's user data and its handler.
+    pub fn reply(event: Event, user_data: usize, completion: Arc<Registration>) -> Self {
         Self {
             body: Body::Own(event),
             route: None,
             user_data,
-            release,
+            completion: Some(completion),
         }
     }
 
@@ -67,7 +67,7 @@ impl Delivered {
                 query: with_nul(route.query),
             }),
             user_data: event.user_data,
-            release: None,
+            completion: None,
         }
     }
 
@@ -92,6 +92,11 @@ impl Delivered {
         self.user_data
     }
 
+    /// The handler of the request that this is the reply to.
+    pub fn completion(&self) -> Option<&Arc<Registration>> {
+        self.completion.as_ref()
+    }
+
     /// A route parameter with its NUL.
     pub fn param(&self, name: &str) -> Option<&[u8]> {
         find(&self.route.as_ref()?.params, name)
@@ -109,8 +114,9 @@ fn find<'a>(pairs: &'a [(String, Box<[u8]>)], name: &str) -> Option<&'a [u8]> {
 
 impl Drop for Delivered {
     fn drop(&mut self) {
-        if let Some(release) = self.release.take() {
-            release();
+        // A reply that was pulled or discarded: its user data goes with it. (Nothing is left to do after a dispatch.)
+        if let Some(completion) = self.completion.take() {
+            completion.cancel(false);
         }
     }
 }

@@ -54,14 +54,14 @@ pub(super) struct Channel {
 
 impl Session {
     /// Makes a channel, IDLE. The name must be free (see [`Session::channel_by_name`]).
-    pub fn open_channel(&mut self, name: &str, params: &str, tag: u64) -> ChannelId {
+    pub fn open_channel(&mut self, name: &str, params: &str) -> ChannelId {
         let id = ChannelId(self.next_channel);
         self.next_channel += 1;
         self.names.insert(name.to_owned(), id);
         self.channels.insert(
             id,
             Channel {
-                tag,
+                tag: 0,
                 name: name.to_owned(),
                 params: params.to_owned(),
                 state: ChannelState::Idle,
@@ -77,6 +77,18 @@ impl Session {
             },
         );
         id
+    }
+
+    /// The number that the floors above know a channel by; stamped on its events.
+    pub fn set_channel_tag(&mut self, id: ChannelId, tag: u64) {
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.tag = tag;
+        }
+    }
+
+    /// That number.
+    pub fn channel_tag(&self, id: ChannelId) -> u64 {
+        self.channels.get(&id).map_or(0, |channel| channel.tag)
     }
 
     /// The live channel of that name.

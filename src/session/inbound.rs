@@ -198,10 +198,10 @@ impl Session {
             }
             Action::System | Action::Broadcast => {
                 let event = message_event(EventKind::Message, envelope);
-                self.to_members(id, event);
+                self.for_members(id, event);
             }
             Action::Presence => match self.presence_event(envelope) {
-                Some(event) => self.to_members(id, event),
+                Some(event) => self.for_members(id, event),
                 None => self.unknown_action(envelope),
             },
             Action::Error => self.channel_failure(id, envelope),
@@ -239,7 +239,7 @@ impl Session {
     }
 
     /// Delivered while JOINED, kept while the ACKNOWLEDGE is awaited, else nobody's.
-    fn to_members(&mut self, id: ChannelId, event: Event) {
+    fn for_members(&mut self, id: ChannelId, event: Event) {
         match self.channel_state(id) {
             ChannelState::Joined => self.deliver(id, event),
             ChannelState::Joining | ChannelState::Stalled if self.is_join_of(id, None) => self.keep_early(id, event),

@@ -221,14 +221,20 @@ impl Session {
         }
     }
 
+    /// Whether the DIAL event of that number waits for its answer.
+    pub fn check_dial(&self, attempt: u32) -> Result<(), Failure> {
+        if matches!(self.link, Link::Asking) && attempt == self.attempt {
+            return Ok(());
+        }
+        Err(Failure::new(
+            status::INVALID_STATE,
+            format!("dial {attempt} does not wait for an answer"),
+        ))
+    }
+
     /// The program has answered the DIAL event of that number.
     pub fn answer_dial(&mut self, attempt: u32) -> Result<(), Failure> {
-        if !matches!(self.link, Link::Asking) || attempt != self.attempt {
-            return Err(Failure::new(
-                status::INVALID_STATE,
-                format!("dial {attempt} does not wait for an answer"),
-            ));
-        }
+        self.check_dial(attempt)?;
         self.link = Link::Dialing;
         self.start_dial();
         Ok(())

@@ -59,11 +59,16 @@ impl Session {
 
     /// Completes a request as CANCELLED. False: there is no such request any more.
     pub fn cancel_request(&mut self, ticket: u64) -> bool {
+        self.fail_request(ticket, &Failure::new(status::CANCELLED, "the request was cancelled"))
+    }
+
+    /// Completes a request with a failure of the caller's. False: there is no such request any more.
+    pub fn fail_request(&mut self, ticket: u64, failure: &Failure) -> bool {
         let Some(number) = self.tickets.get(&ticket).copied() else {
             return false;
         };
         self.take_back(number);
-        self.complete_request(number, &Failure::new(status::CANCELLED, "the request was cancelled"));
+        self.complete_request(number, failure);
         true
     }
 

@@ -1,0 +1,413 @@
+//! One client: its session under a lock, its queue, its handlers, and the calls that the C face makes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::session::{
+    ChannelId, ChannelState, ClientState, Config, EventKind, Failure, GOODBYE, Session, Stats, Time, status,
+};
+
+use super::delivered::Delivered;
+use super::driver;
+use super::handlers::{Handlers, Registration};
+use super::library::Library;
+use super::queue::{Backlog, Bounds, EventQueue, Sink};
+use super::sync::lock;
+use super::target::Target;
+use super::wait::Watch;
+
+/// How long the goodbye of a freed client may go on behind it.
+const FREED_GOODBYE: Time = 1_000;
+
+/// Everything that a client is made from.
+pub struct Setup {
+    /// The session's rules; the client's handle is in it.
+    pub config: Config,
+    /// Where to, and with what.
+    pub target: Target,
+    /// The program's queue; `None` = library threads deliver.
+    pub queue: Option<Arc<EventQueue>>,
+    /// Bound of waiting inbound frames, in events.
+    pub inbound_events: u32,
+    /// Bound of waiting inbound frames, in bytes.
+    pub inbound_bytes: u64,
+}
+
+/// A request's handler and what goes with it.
+pub struct Completion {
+    /// Its handler; not callable when the reply is to be pulled.
+    pub registration: Arc<Registration>,
+    /// Told by the event.
+    pub user_data: usize,
+}
+
+pub(super) struct Shared {
+    pub session: Session,
+    pub completions: HashMap<u64, Completion>,
+    /// Calls that wait for their reply on the thread that asked.
+    pub calls: HashMap<u64, Option<Delivered>>,
+    pub watches: Vec<Watch>,
+    /// Threads that wait on `changed`.
+    pub waiting: u32,
+    driver_runs: bool,
+    pub freed: bool,
+    /// Replies that came while the client is being freed.
+    orphans: Vec<Arc<Delivered>>,
+    pub traffic: Traffic,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Traffic {
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub rtt_us: u64,
+    /// Of links that have ended.
+    pub past_in: u64,
+    pub past_out: u64,
+}
+
+/// Counters and levels of a client.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)] // documented where they are exported
+pub struct ClientStats {
+    pub session: Stats,
+    pub backlog: Backlog,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub outbound_messages: u64,
+    pub rtt_us: u64,
+}
+
+/// One client.
+pub struct Client {
+    library: Arc<Library>,
+    born: Instant,
+    pub(super) shared: Mutex<Shared>,
+    pub(super) changed: Condvar,
+    pub(super) notify: Notify,
+    pub(super) queue: Arc<EventQueue>,
+    pub(super) source: usize,
+    pub(super) target: Mutex<Target>,
+    handlers: Arc<Handlers>,
+}
+
+/// The end of a queue at a client: runs its handlers.
+struct Outlet {
+    handlers: Arc<Handlers>,
+    client: std::sync::Weak<Client>,
+}
+
+impl Sink for Outlet {
+    fn deliver(&self, event: &Arc<Delivered>) {
+        if let Some(completion) = event.completion() {
+            completion.run_once(event);
+        } else if !self.handlers.deliver(event) {
+            super::report::unhandled(event.event());
+        }
+    }
+
+    fn resume_reading(&self) {
+        if let Some(client) = self.client.upgrade() {
+            client.notify.notify_one();
+        }
+    }
+}
+
+impl Client {
+    /// A client at rest; no I/O.
+    pub fn new(library: Arc<Library>, setup: Setup) -> Arc<Self> {
+        let bounds = Bounds {
+            events: setup.inbound_events,
+            bytes: setup.inbound_bytes,
+            dropped: setup.config.queue_limit,
+        };
+        let queue = setup
+            .queue
+            .unwrap_or_else(|| EventQueue::new(Arc::clone(library.pool()), true));
+        let handlers = Arc::new(Handlers::default());
+        Arc::new_cyclic(|client| {
+            let outlet = Outlet {
+                handlers: Arc::clone(&handlers),
+                client: client.clone(),
+            };
+            let source = queue.attach(Arc::new(outlet), bounds);
+            Self {
+                library,
+                born: Instant::now(),
+                shared: Mutex::new(Shared {
+                    session: Session::new(setup.config, driver::seed()),
+                    completions: HashMap::new(),
+                    calls: HashMap::new(),
+                    watches: Vec::new(),
+                    waiting: 0,
+                    driver_runs: false,
+                    freed: false,
+                    orphans: Vec::new(),
+                    traffic: Traffic::default(),
+                }),
+                changed: Condvar::new(),
+                notify: Notify::new(),
+                queue,
+                source,
+                target: Mutex::new(setup.target),
+                handlers,
+            }
+        })
+    }
+
+    /// The client's handlers.
+    pub fn handlers(&self) -> &Handlers {
+        &self.handlers
+    }
+
+    /// Where the next dial goes.
+    pub fn target(&self) -> &Mutex<Target> {
+        &self.target
+    }
+
+    /// The threads behind this client.
+    pub fn library(&self) -> &Arc<Library> {
+        &self.library
+    }
+
+    pub(super) fn now(&self) -> Time {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The moment that the session calls `time`.
+    pub(super) fn instant(&self, time: Time) -> Instant {
+        self.born + std::time::Duration::from_millis(time)
+    }
+
+    /// Feeds the session, hands its events over and wakes the driver.
+    pub(super) fn with<R>(&self, input: impl FnOnce(&mut Session, Time) -> R) -> Result<R, Failure> {
+        let mut shared = lock(&self.shared);
+        if shared.freed {
+            return Err(Failure::new(status::CLOSED, "the client is freed"));
+        }
+        let now = self.now();
+        let result = input(&mut shared.session, now);
+        self.drain(&mut shared);
+        drop(shared);
+        self.notify.notify_one();
+        Ok(result)
+    }
+
+    /// Hands the session's events over. The lock stays held, so that the order of events is the session's.
+    pub(super) fn drain(&self, shared: &mut Shared) {
+        let mut out = Vec::new();
+        while let Some(event) = shared.session.poll_event() {
+            match event.kind {
+                EventKind::ClientState | EventKind::ChannelState => {
+                    for watch in &mut shared.watches {
+                        watch.see(&event);
+                    }
+                    out.push(Delivered::new(event));
+                }
+                EventKind::Reply => {
+                    let ticket = event.ticket;
+                    if let Some(call) = shared.calls.get_mut(&ticket) {
+                        *call = Some(Delivered::new(event));
+                    } else if let Some(Completion {
+                        registration,
+                        user_data,
+                    }) = shared.completions.remove(&ticket)
+                    {
+                        out.push(Delivered::reply(event, user_data, registration));
+                    }
+                }
+                _ => out.push(Delivered::new(event)),
+            }
+        }
+        if shared.freed {
+            let replies = out.into_iter().filter(|delivered| delivered.completion().is_some());
+            shared.orphans.extend(replies.map(Arc::new));
+        } else if !out.is_empty() {
+            self.queue.push(self.source, out);
+        }
+        if shared.waiting > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Dial, unless that is under way.
+    pub fn connect(self: &Arc<Self>) -> Result<(), Failure> {
+        self.with(|session, now| session.connect(now))?;
+        self.run_driver();
+        Ok(())
+    }
+
+    fn run_driver(self: &Arc<Self>) {
+        let mut shared = lock(&self.shared);
+        if !shared.driver_runs && !shared.freed {
+            shared.driver_runs = true;
+            let client = Arc::clone(self);
+            self.library.spawn_driver(driver::run(client));
+        }
+    }
+
+    /// LEAVE, flush, Close.
+    pub fn disconnect(&self) -> Result<(), Failure> {
+        self.with(|session, now| session.disconnect(now, GOODBYE))
+    }
+
+    /// Drop the link, keep the channels.
+    pub fn suspend(&self) -> Result<(), Failure> {
+        self.with(|session, _| session.suspend())
+    }
+
+    /// Dial again after suspend.
+    pub fn resume(self: &Arc<Self>) -> Result<(), Failure> {
+        self.with(|session, now| session.resume(now))?;
+        self.run_driver();
+        Ok(())
+    }
+
+    /// Skip the backoff.
+    pub fn reconnect_now(&self) -> Result<(), Failure> {
+        self.with(|session, now| session.reconnect_now(now))
+    }
+
+    /// Let the dial of that number go ahead.
+    pub fn answer_dial(&self, attempt: u32, change: impl FnOnce(&mut Target)) -> Result<(), Failure> {
+        self.with(|session, _| {
+            session.check_dial(attempt)?;
+            change(&mut lock(&self.target));
+            session.answer_dial(attempt)
+        })?
+    }
+
+    /// The newest truth.
+    pub fn state(&self) -> ClientState {
+        lock(&self.shared).session.state()
+    }
+
+    /// What the server called the connection.
+    pub fn connection_id(&self) -> Option<String> {
+        lock(&self.shared).session.connection_id().map(str::to_owned)
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> ClientStats {
+        let shared = lock(&self.shared);
+        ClientStats {
+            session: shared.session.stats(),
+            backlog: self.queue.backlog(self.source),
+            bytes_in: shared.traffic.bytes_in,
+            bytes_out: shared.traffic.bytes_out,
+            outbound_messages: shared.session.outbound_messages(),
+            rtt_us: shared.traffic.rtt_us,
+        }
+    }
+
+    /// The channel of that name: its tag, and whether it was there already. `make_tag` numbers a new one.
+    pub fn channel(
+        &self,
+        name: &str,
+        params: &str,
+        make_tag: impl FnOnce(ChannelId) -> Result<u64, Failure>,
+    ) -> Result<(u64, bool), Failure> {
+        self.with(|session, _| {
+            if let Some(id) = session.channel_by_name(name) {
+                if session.channel_state(id) == ChannelState::Idle || session.channel_state(id).is_terminal() {
+                    session.set_join_params(id, params);
+                }
+                return Ok((session.channel_tag(id), true));
+            }
+            let id = session.open_channel(name, params);
+            match make_tag(id) {
+                Ok(tag) => {
+                    session.set_channel_tag(id, tag);
+                    Ok((tag, false))
+                }
+                Err(failure) => {
+                    session.close_channel(id);
+                    Err(failure)
+                }
+            }
+        })?
+    }
+
+    /// Ends a channel for good and cancels its handlers.
+    pub fn close_channel(&self, id: ChannelId, tag: u64) {
+        // A client that is being freed does the same to all its channels.
+        let _ = self.with(|session, _| session.close_channel(id));
+        for (_, registration) in self.handlers.remove_target(tag).iter() {
+            registration.cancel(true);
+        }
+    }
+
+    /// Runs a channel operation of the session.
+    pub fn on_session<R>(&self, input: impl FnOnce(&mut Session, Time) -> R) -> Result<R, Failure> {
+        self.with(input)
+    }
+
+    /// Reads the session.
+    pub fn read_session<R>(&self, read: impl FnOnce(&Session) -> R) -> R {
+        read(&lock(&self.shared).session)
+    }
+
+    /// Accepts a request with its handler. On an error the handler is never called.
+    pub fn request(
+        &self,
+        id: ChannelId,
+        event: &str,
+        payload: &str,
+        timeout: Option<Time>,
+        ticket: u64,
+        completion: Completion,
+    ) -> Result<(), Failure> {
+        let mut shared = lock(&self.shared);
+        if shared.freed {
+            drop(shared);
+            return Err(Failure::new(status::CLOSED, "the client is freed"));
+        }
+        shared.completions.insert(ticket, completion);
+        let now = self.now();
+        let result = shared.session.request(id, event, payload, timeout, ticket, now);
+        let refused = if result.is_err() {
+            shared.completions.remove(&ticket)
+        } else {
+            None
+        };
+        self.drain(&mut shared);
+        drop(shared);
+        // Its destroy must not run under the lock.
+        drop(refused);
+        self.notify.notify_one();
+        result
+    }
+
+    /// Ends everything at once: see the shutdown contract, lines 1 to 3.
+    pub fn free(&self) {
+        {
+            let mut shared = lock(&self.shared);
+            if std::mem::replace(&mut shared.freed, true) {
+                return;
+            }
+        }
+        // From here on no event reaches the queue; replies are kept as orphans.
+        let mut replies = self.queue.detach(self.source);
+        {
+            let mut shared = lock(&self.shared);
+            let now = self.now();
+            shared.session.disconnect(now, FREED_GOODBYE);
+            self.drain(&mut shared);
+            replies.append(&mut shared.orphans);
+        }
+        self.changed.notify_all();
+        self.notify.notify_one();
+        for reply in replies {
+            match reply.completion() {
+                Some(completion) if completion.is_callable() => completion.run_once(&reply),
+                _ => self.queue.push_orphan(reply),
+            }
+        }
+        for (_, registration) in self.handlers.close() {
+            registration.cancel(true);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What all clients of a process share: the I/O thread, the dispatch threads, the default TLS configuration.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::Notify;
+
+use super::net::tls::{TlsOptions, client_config};
+use super::pool::Pool;
+use super::sync::{lock, wait_until};
+use super::threads;
+
+/// The threads behind all clients, from the first use to [`Library::shutdown`].
+pub struct Library {
+    handle: Handle,
+    stop: Arc<Notify>,
+    io: Mutex<Io>,
+    ended: Condvar,
+    pool: Arc<Pool>,
+    default_tls: OnceLock<Result<Arc<rustls::ClientConfig>, String>>,
+}
+
+struct Io {
+    thread: Option<JoinHandle<()>>,
+    /// Client tasks on the I/O thread, those that only say goodbye included.
+    drivers: usize,
+    over: bool,
+}
+
+impl Library {
+    /// Starts the I/O thread.
+    pub fn start() -> io::Result<Arc<Self>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let stop = Arc::new(Notify::new());
+        let library = Arc::new(Self {
+            handle: runtime.handle().clone(),
+            stop: Arc::clone(&stop),
+            io: Mutex::new(Io {
+                thread: None,
+                drivers: 0,
+                over: false,
+            }),
+            ended: Condvar::new(),
+            pool: Arc::new(Pool::default()),
+            default_tls: OnceLock::new(),
+        });
+        let weak = Arc::downgrade(&library);
+        let thread = threads::spawn("pond-io", move || {
+            runtime.block_on(stop.notified());
+            // Waits for name lookups that are under way.
+            drop(runtime);
+            if let Some(library) = weak.upgrade() {
+                lock(&library.io).over = true;
+                library.ended.notify_all();
+            }
+        })?;
+        lock(&library.io).thread = Some(thread);
+        Ok(library)
+    }
+
+    /// The dispatch threads.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Runs a client's task on the I/O thread.
+    pub fn spawn_driver(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        struct Running(Arc<Library>);
+        impl Drop for Running {
+            fn drop(&mut self) {
+                lock(&self.0.io).drivers -= 1;
+                self.0.ended.notify_all();
+            }
+        }
+        lock(&self.io).drivers += 1;
+        let running = Running(Arc::clone(self));
+        self.handle.spawn(async move {
+            let _running = running;
+            task.await;
+        });
+    }
+
+    /// The TLS configuration of clients without TLS options: the platform's roots, loaded once.
+    pub fn default_tls(&self) -> Result<Arc<rustls::ClientConfig>, String> {
+        self.default_tls
+            .get_or_init(|| client_config(&TlsOptions::default()))
+            .clone()
+    }
+
+    /// Ends all threads, after every client was freed. False: something still runs at the deadline; call again.
+    pub fn shutdown(&self, deadline: Option<Instant>) -> bool {
+        let mut io = lock(&self.io);
+        while io.drivers > 0 {
+            let in_time;
+            (io, in_time) = wait_until(&self.ended, io, deadline);
+            if !in_time && io.drivers > 0 {
+                return false;
+            }
+        }
+        self.stop.notify_one();
+        while !io.over && io.thread.is_some() {
+            let in_time;
+            (io, in_time) = wait_until(&self.ended, io, deadline);
+            if !in_time && !io.over {
+                return false;
+            }
+        }
+        let thread = io.thread.take();
+        drop(io);
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+        self.pool.stop(deadline)
+    }
+}

@@ -1,0 +1,123 @@
+//! The library's dispatch threads: grown on demand, ended when idle. They deliver the events of clients without a queue and
+//! run wake functions.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::queue::EventQueue;
+use super::sync::{lock, wait_until};
+use super::threads;
+
+const MOST_THREADS: usize = 64;
+const IDLE_FOR: Duration = Duration::from_secs(10);
+
+/// Something for a dispatch thread to do.
+pub enum Job {
+    /// Run the handlers for the events of this queue.
+    Deliver(Arc<EventQueue>),
+    /// Run the wake function of this queue.
+    Wake(Arc<EventQueue>),
+}
+
+#[derive(Default)]
+struct Inner {
+    jobs: VecDeque<Job>,
+    idle: usize,
+    threads: usize,
+    stopping: bool,
+    handles: Vec<JoinHandle<()>>,
+}
+
+/// The dispatch threads.
+#[derive(Default)]
+pub struct Pool {
+    inner: Mutex<Inner>,
+    work: Condvar,
+    ended: Condvar,
+}
+
+impl Pool {
+    /// Has a job done soon, on a thread that nothing else blocks if there is room for one.
+    pub fn submit(self: &Arc<Self>, job: Job) {
+        let mut inner = lock(&self.inner);
+        inner.jobs.push_back(job);
+        if inner.idle >= inner.jobs.len() {
+            self.work.notify_one();
+            return;
+        }
+        if inner.threads >= MOST_THREADS {
+            return;
+        }
+        let finished: Vec<_> = inner.handles.extract_finished();
+        inner.threads += 1;
+        let pool = Arc::clone(self);
+        match threads::spawn("pond-dispatch", move || pool.work_until_idle()) {
+            Ok(handle) => inner.handles.push(handle),
+            // Threads ran out: the job stays, and the next one tries again. (Nothing is logged here: locks are held.)
+            Err(_) => inner.threads -= 1,
+        }
+        drop(inner);
+        for handle in finished {
+            let _ = handle.join();
+        }
+    }
+
+    fn work_until_idle(self: Arc<Self>) {
+        let mut inner = lock(&self.inner);
+        loop {
+            let until = Some(Instant::now() + IDLE_FOR);
+            let mut in_time = true;
+            while inner.jobs.is_empty() && !inner.stopping && in_time {
+                inner.idle += 1;
+                (inner, in_time) = wait_until(&self.work, inner, until);
+                inner.idle -= 1;
+            }
+            let Some(job) = inner.jobs.pop_front() else {
+                break;
+            };
+            drop(inner);
+            match job {
+                Job::Deliver(queue) => queue.deliver_some(),
+                Job::Wake(queue) => queue.run_wake(),
+            }
+            inner = lock(&self.inner);
+        }
+        inner.threads -= 1;
+        drop(inner);
+        self.ended.notify_all();
+    }
+
+    /// Ends all threads once the jobs are done. False: one still runs at the deadline.
+    pub fn stop(&self, deadline: Option<Instant>) -> bool {
+        let mut inner = lock(&self.inner);
+        inner.stopping = true;
+        self.work.notify_all();
+        while inner.threads > 0 {
+            let in_time;
+            (inner, in_time) = wait_until(&self.ended, inner, deadline);
+            if !in_time {
+                return false;
+            }
+        }
+        let handles = std::mem::take(&mut inner.handles);
+        drop(inner);
+        for handle in handles {
+            let _ = handle.join();
+        }
+        true
+    }
+}
+
+trait ExtractFinished {
+    fn extract_finished(&mut self) -> Vec<JoinHandle<()>>;
+}
+
+impl ExtractFinished for Vec<JoinHandle<()>> {
+    fn extract_finished(&mut self) -> Vec<JoinHandle<()>> {
+        let (finished, running) = std::mem::take(self).into_iter().partition(JoinHandle::is_finished);
+        *self = running;
+        finished
+    }
+}

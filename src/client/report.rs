@@ -1,0 +1,53 @@
+//! What goes to the log. Never a payload, a query, a header or a param: those may be secrets.
+
+use crate::session::{ClientState, Event, EventKind, Field, status};
+
+use super::net::Endpoint;
+
+/// An event that no handler took: errors and drops are worth a line.
+pub fn unhandled(event: &Event) {
+    match event.kind {
+        EventKind::ClientError | EventKind::ChannelError => log::warn!(
+            target: "pondsocket",
+            "{}: {} (no handler)",
+            status::name(event.status),
+            safe_message(event),
+        ),
+        EventKind::Dropped => log::warn!(
+            target: "pondsocket",
+            "{} outgoing message(s) dropped: {} (no handler)",
+            event.count,
+            status::name(event.status),
+        ),
+        _ => {}
+    }
+}
+
+/// A message of our own making; the server's words may quote anything.
+fn safe_message(event: &Event) -> &str {
+    if event.text(Field::Details).is_some() {
+        "the server reported an error"
+    } else {
+        event.text(Field::Message).unwrap_or_default()
+    }
+}
+
+/// A step of the connection.
+pub fn connection(client: u64, state: ClientState, failure: Option<i32>) {
+    let state = status::state_name(state as i32);
+    match failure {
+        None => log::info!(target: "pondsocket", "client {client:#x}: {state}"),
+        Some(failure) => log::info!(target: "pondsocket", "client {client:#x}: {state} ({})", status::name(failure)),
+    }
+}
+
+/// A dial begins.
+pub fn dial(client: u64, attempt: u32, endpoint: &Endpoint) {
+    log::debug!(
+        target: "pondsocket",
+        "client {client:#x}: dial {attempt} to {}:{}{}",
+        endpoint.host(),
+        endpoint.port(),
+        if endpoint.secure() { " over TLS" } else { "" },
+    );
+}

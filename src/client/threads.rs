@@ -1,0 +1,31 @@
+//! How the library starts its threads.
+
+use std::io;
+use std::sync::OnceLock;
+use std::thread::{Builder, JoinHandle};
+
+/// Runs its argument in a state that a new thread shall inherit.
+pub type SpawnGuard = fn(&mut dyn FnMut());
+
+static GUARD: OnceLock<SpawnGuard> = OnceLock::new();
+
+/// Sets what surrounds every thread start (the C face blocks all signals there). The first one counts.
+pub fn set_spawn_guard(guard: SpawnGuard) {
+    let _ = GUARD.set(guard);
+}
+
+/// Starts a named thread.
+pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let mut body = Some(body);
+    let mut result = None;
+    let mut start = || {
+        if let Some(body) = body.take() {
+            result = Some(Builder::new().name(name.to_owned()).spawn(body));
+        }
+    };
+    match GUARD.get() {
+        Some(guard) => guard(&mut start),
+        None => start(),
+    }
+    result.unwrap_or_else(|| Err(io::Error::other("the thread was not started")))
+}
