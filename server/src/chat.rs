@@ -13,8 +13,7 @@ use axum::routing::get;
 use pondsocket::channel::EventHandler;
 use pondsocket::errors::{Result, bad_request, forbidden, internal};
 use pondsocket::{
-    ConnectionContext, ConnectionHandler, EventContext, JoinContext, JoinHandler, Options,
-    PondSocket, User,
+    ConnectionContext, ConnectionHandler, EventContext, JoinContext, JoinHandler, Options, PondSocket, User,
 };
 use pondsocket_axum::{RequestParts, handle_socket};
 use pondsocket_common::PondAssigns;
@@ -68,9 +67,7 @@ pub async fn router(token: &str, quiet: bool) -> Router {
         history: Mutex::default(),
     });
     let endpoint = pond.create_endpoint(ENDPOINT, Connect(chat.clone())).await;
-    let lobby = endpoint
-        .create_channel("/chat/:room", Join(chat.clone()))
-        .await;
+    let lobby = endpoint.create_channel("/chat/:room", Join(chat.clone())).await;
     for (pattern, action) in ACTIONS {
         let chat = chat.clone();
         lobby.on_message(*pattern, OnEvent { chat, action }).await;
@@ -141,13 +138,9 @@ impl JoinHandler for Join {
             Some(username) => json!(username),
             None => ctx.transport.get_assign("name").await.unwrap_or_default(),
         };
-        ctx.accept(PondAssigns::from_iter([(
-            "username".to_owned(),
-            username.clone(),
-        )]))
-        .await?;
-        ctx.track(json!({"id": username, "status": "online"}))
+        ctx.accept(PondAssigns::from_iter([("username".to_owned(), username.clone())]))
             .await?;
+        ctx.track(json!({"id": username, "status": "online"})).await?;
         if params["history"] == true {
             let messages = self.0.recent(&ctx.channel.name);
             ctx.reply("history", json!({"messages": messages})).await?;
@@ -209,10 +202,7 @@ impl EventHandler for OnEvent {
                 self.chat.remember(&ctx.channel.name, message.clone());
                 ctx.broadcast("message", message).await
             }
-            Action::Others => {
-                ctx.broadcast_from("message", signed(payload, &ctx.user))
-                    .await
-            }
+            Action::Others => ctx.broadcast_from("message", signed(payload, &ctx.user)).await,
             Action::Ping => {
                 let mut payload = payload;
                 payload["room"] = json!(ctx.channel.name.trim_start_matches("/chat/"));
@@ -279,8 +269,7 @@ async fn evict(ctx: &EventContext, payload: &Value) -> Result<()> {
     if ids.is_empty() {
         return Err(bad_request(&ctx.channel.name, "nobody has that name"));
     }
-    ctx.evict(payload["reason"].as_str().unwrap_or("bye"), &ids)
-        .await
+    ctx.evict(payload["reason"].as_str().unwrap_or("bye"), &ids).await
 }
 
 /// Replies later, without holding up the connection: the package reads one frame at a time.
@@ -291,9 +280,7 @@ fn slow_reply(ctx: &EventContext, payload: Value) {
     tokio::spawn(async move {
         sleep(millis(&payload["ms"])).await;
         // Nobody to tell if the user has left meanwhile.
-        let _ = channel
-            .send_system("slow", payload, &request_id, &user)
-            .await;
+        let _ = channel.send_system("slow", payload, &request_id, &user).await;
     });
 }
 

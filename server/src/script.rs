@@ -123,20 +123,11 @@ enum Step {
 fn answer(text: &str) -> Vec<Step> {
     let request: Value = serde_json::from_str(text).unwrap_or_default();
     let field = |name: &str| request[name].as_str().unwrap_or_default();
-    let (channel, id, payload) = (
-        field("channelName"),
-        field("requestId"),
-        &request["payload"],
-    );
+    let (channel, id, payload) = (field("channelName"), field("requestId"), &request["payload"]);
     match (field("action"), field("event")) {
         ("JOIN_CHANNEL", _) => join(channel, id, payload),
         ("LEAVE_CHANNEL", _) => {
-            vec![Step::Send(system(
-                "EXIT_ACKNOWLEDGE",
-                channel,
-                id,
-                json!({}),
-            ))]
+            vec![Step::Send(system("EXIT_ACKNOWLEDGE", channel, id, json!({})))]
         }
         ("BROADCAST", "raw") => raw(channel, id, payload),
         ("BROADCAST", "reply") => vec![Step::Send(system("reply", channel, id, payload.clone()))],
@@ -145,13 +136,7 @@ fn answer(text: &str) -> Vec<Step> {
                 "message": payload["message"].as_str().unwrap_or("No handler"),
                 "code": payload["code"].as_u64().unwrap_or(500),
             });
-            vec![Step::Send(envelope(
-                "ERROR",
-                "HANDLER_NOT_FOUND",
-                channel,
-                id,
-                error,
-            ))]
+            vec![Step::Send(envelope("ERROR", "HANDLER_NOT_FOUND", channel, id, error))]
         }
         ("BROADCAST", "batch") => {
             let frame = |n: u32| envelope("BROADCAST", "batch", channel, &uuid(), json!({"n": n}));
@@ -179,9 +164,7 @@ fn join(channel: &str, id: &str, payload: &Value) -> Vec<Step> {
     let code = payload["code"].as_u64().unwrap_or(403);
     let frame = match (mode, dialect) {
         ("accept", _) => system("ACKNOWLEDGE", channel, id, json!({})),
-        ("notfound", _) | ("decline", "notfound") => {
-            system("NOT_FOUND", channel, id, json!({"channel": channel}))
-        }
+        ("notfound", _) | ("decline", "notfound") => system("NOT_FOUND", channel, id, json!({"channel": channel})),
         ("decline", "js") => {
             let event = "UNAUTHORIZED_JOIN_REQUEST";
             let payload = json!({
@@ -220,11 +203,7 @@ fn raw(channel: &str, id: &str, payload: &Value) -> Vec<Step> {
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
-        .map(|frame| {
-            frame
-                .replace("$REQUEST_ID", id)
-                .replace("$CHANNEL", channel)
-        })
+        .map(|frame| frame.replace("$REQUEST_ID", id).replace("$CHANNEL", channel))
         .collect();
     let count = payload["count"].as_u64().unwrap_or(1).min(100_000);
     (0..count)

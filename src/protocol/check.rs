@@ -114,3 +114,126 @@ pub fn has_stray_percent(name: &str) -> bool {
                 .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(result: Result<(), CheckError>) -> (usize, usize) {
+        match result {
+            Err(CheckError::InvalidJson { line, column, .. }) => (line, column),
+            other => panic!("not InvalidJson: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn objects_pass() {
+        for json in [
+            "{}",
+            " \r\n\t{ } \n",
+            r#"{"a":[1,2.5e9,-0,"é\n😀",{"b":null}],"a":true}"#,
+            r#"{"a":"\ud83d\ude00"}"#,
+            r#"{"n":1e400,"u":"\u0000"}"#,
+        ] {
+            assert_eq!(object(json, "the payload"), Ok(()), "{json}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_told_with_its_place() {
+        for (json, at) in [
+            ("", (1, 1)),
+            (" \n ", (2, 2)),
+            ("[]", (1, 1)),
+            ("null", (1, 1)),
+            ("\"a\"", (1, 1)),
+            ("{", (1, 2)),
+            ("{}{}", (1, 3)),
+            ("{} x", (1, 4)),
+            ("{\"é\":1,\n\"b\" 2}", (2, 5)),
+            ("{\"a\":NaN}", (1, 6)),
+            ("{\"a\":01}", (1, 7)),
+            ("{'a':1}", (1, 2)),
+            ("{\"a\":\"\t\"}", (1, 7)),
+            ("\u{feff}{}", (1, 1)),
+        ] {
+            assert_eq!(place(object(json, "the payload")), at, "{json:?}");
+        }
+    }
+
+    #[test]
+    fn half_surrogate_pairs_are_refused() {
+        for json in [
+            r#"{"a":"\ud83d"}"#,
+            r#"{"a":"\ude00"}"#,
+            r#"{"a":"\ud83dx"}"#,
+            r#"{"a":"\ud83d\u0041"}"#,
+            r#"{"a":"\ude00\ud83d"}"#,
+            r#"{"\ud83d":1}"#,
+            r#"{"a":"\uD83D\uD83D\uDE00"}"#,
+            r#"{"a":"\ud83d\"}"#,
+        ] {
+            assert!(
+                matches!(object(json, "x"), Err(CheckError::InvalidJson { .. })),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn nesting_counts_the_payload_itself() {
+        let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        assert_eq!(object(&nested(MAX_NESTING), "x"), Ok(()));
+        assert!(matches!(
+            object(&nested(MAX_NESTING + 1), "x"),
+            Err(CheckError::TooLarge(_))
+        ));
+        let hostile = "{\"a\":".repeat(1_000_000);
+        assert!(matches!(object(&hostile, "x"), Err(CheckError::TooLarge(_))));
+    }
+
+    #[test]
+    fn endless_integers_are_refused() {
+        let with = |number: String| object(&format!("{{\"n\":{number}}}"), "x");
+        assert_eq!(with("9".repeat(MAX_DIGITS)), Ok(()));
+        assert_eq!(with(format!("0.{}", "9".repeat(2 * MAX_DIGITS))), Ok(()));
+        assert!(matches!(with("9".repeat(MAX_DIGITS + 1)), Err(CheckError::TooLarge(_))));
+    }
+
+    #[test]
+    fn errors_quote_nothing() {
+        let secret = "{\"password\":\"hunter2\",\"x\":hunter2}";
+        let message = object(secret, "the payload").unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "the payload is not a JSON object: a value was expected (line 1, column 27)"
+        );
+        let message = text(b"hunter2\xff", "the payload").unwrap_err();
+        assert_eq!(
+            message,
+            CheckError::InvalidUtf8("the payload is not UTF-8 (byte 7)".into())
+        );
+    }
+
+    #[test]
+    fn names_and_sizes() {
+        assert_eq!(text("é".as_bytes(), "x"), Ok("é"));
+        assert_eq!(name("a\0b", "the event"), Ok(()));
+        assert_eq!(
+            name("", "the event"),
+            Err(CheckError::InvalidArgument("the event is empty".into()))
+        );
+        assert_eq!(frame_size(DEFAULT_MAX_OUT as usize, DEFAULT_MAX_OUT), Ok(()));
+        assert!(matches!(frame_size(11, 10), Err(CheckError::TooLarge(_))));
+    }
+
+    #[test]
+    fn stray_percents() {
+        for name in ["%", "a%", "%4", "%zz", "/chat/%中", "%%41", "%4é"] {
+            assert!(has_stray_percent(name), "{name}");
+        }
+        for name in ["", "a", "%41", "%aF%00", "中"] {
+            assert!(!has_stray_percent(name), "{name}");
+        }
+    }
+}

@@ -10,8 +10,8 @@ pub mod write;
 pub use check::{CheckError, DEFAULT_MAX_OUT, MAX_NESTING};
 pub use envelope::{Action, Envelope, FrameError, Frames, parse_frame};
 pub use payload::{
-    PresenceKind, PresenceParts, ServerError, connection_id, eviction_reason, is_error_event,
-    is_eviction, presence_kind, presence_parts, server_error,
+    PresenceKind, PresenceParts, ServerError, connection_id, eviction_reason, is_error_event, is_eviction,
+    presence_kind, presence_parts, server_error,
 };
 pub use route::{Pattern, Route};
 pub use write::{ClientAction, client_frame};

@@ -55,9 +55,7 @@ pub fn presence_parts(payload: &str) -> PresenceParts<'_> {
 /// This connection's id in a CONNECTION payload: `connectionId`, else `id`; `None` for servers that do not tell it.
 pub fn connection_id(payload: &str) -> Option<String> {
     let [connection, id] = pick(payload, ["connectionId", "id"]);
-    filled(connection)
-        .or_else(|| filled(id))
-        .map(Cow::into_owned)
+    filled(connection).or_else(|| filled(id)).map(Cow::into_owned)
 }
 
 /// Why somebody was evicted: `reason`, else `message`, else nothing.
@@ -89,17 +87,8 @@ pub struct ServerError {
 /// The first that is present and usable counts: a status is a whole number from 1, texts are not empty.
 pub fn server_error(event: &str, payload: Option<&str>) -> ServerError {
     let payload = payload.unwrap_or_default();
-    let [status, status_code, code, message, error, details] = pick(
-        payload,
-        [
-            "status",
-            "statusCode",
-            "code",
-            "message",
-            "error",
-            "details",
-        ],
-    );
+    let [status, status_code, code, message, error, details] =
+        pick(payload, ["status", "statusCode", "code", "message", "error", "details"]);
     let [error_status, error_message] = pick(error.unwrap_or_default(), ["status", "message"]);
     let [details_status] = pick(details.unwrap_or_default(), ["statusCode"]);
     let event = if event.is_empty() { "ERROR" } else { event };
@@ -162,4 +151,237 @@ fn status_number(value: Option<&str>) -> Option<i32> {
     let number: f64 = value?.parse().ok()?;
     let whole = number.fract() == 0.0 && (1.0..=f64::from(i32::MAX)).contains(&number);
     whole.then_some(number as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presence_kinds_of_all_servers() {
+        for (word, kind) in [
+            ("JOIN", PresenceKind::Join),
+            ("UPDATE", PresenceKind::Update),
+            ("LEAVE", PresenceKind::Leave),
+        ] {
+            let lower = word.to_lowercase();
+            for event in [
+                word.to_owned(),
+                lower.clone(),
+                format!("presence:{lower}"),
+                format!("PRESENCE:{word}"),
+            ] {
+                assert_eq!(presence_kind(&event), Some(kind), "{event}");
+            }
+        }
+        for event in [
+            "",
+            "SYNC",
+            "presence:",
+            "presence",
+            "presence:presence:join",
+            "joined",
+            " JOIN",
+            "presencé:join",
+        ] {
+            assert_eq!(presence_kind(event), None, "{event}");
+        }
+        assert_eq!(
+            [
+                PresenceKind::Join as i32,
+                PresenceKind::Update as i32,
+                PresenceKind::Leave as i32
+            ],
+            [1, 2, 3]
+        );
+    }
+
+    #[test]
+    fn presence_payloads_of_all_servers() {
+        let parts = |payload| {
+            let parts = presence_parts(payload);
+            (parts.changed, parts.users)
+        };
+        assert_eq!(
+            parts(r#"{"changed":{"id":"bob"},"presence":[{"id":"a"}, {"id":"bob"}]}"#),
+            (Some(r#"{"id":"bob"}"#), Some(r#"[{"id":"a"}, {"id":"bob"}]"#))
+        );
+        // Go: no list on UPDATE and LEAVE, `change` before July 2026, only a user id for a leaver of another node.
+        assert_eq!(
+            parts(r#"{"event":"UPDATE","userId":"u","changed":{"x":1}}"#),
+            (Some(r#"{"x":1}"#), None)
+        );
+        assert_eq!(
+            parts(r#"{"change":{"x":1},"presence":[]}"#),
+            (Some(r#"{"x":1}"#), Some("[]"))
+        );
+        assert_eq!(parts(r#"{"userId":"u"}"#), (None, None));
+        assert_eq!(
+            parts(r#"{"changed":null,"change":{"x":1},"presence":null}"#),
+            (Some(r#"{"x":1}"#), None)
+        );
+        assert_eq!(parts(r#"{"changed":null,"presence":{"a":1}}"#), (None, None));
+        assert_eq!(parts(r#"{"changed":1,"changed":2}"#), (Some("2"), None));
+        assert_eq!(parts(r#"{"chang\u0065d":1}"#), (Some("1"), None));
+        for payload in ["", "null", "[]", "\"presence\"", "{", "{\"presence\":["] {
+            assert_eq!(parts(payload), (None, None), "{payload}");
+        }
+    }
+
+    #[test]
+    fn connection_ids() {
+        for (payload, id) in [
+            (r#"{"id":"a","connectionId":"b"}"#, Some("b")),
+            (r#"{"id":"a"}"#, Some("a")),
+            ("{}", None),
+            (r#"{"connectionId":null,"id":"a"}"#, Some("a")),
+            (r#"{"connectionId":"","id":7}"#, None),
+            (r#"{"connectionId":"\u0061"}"#, Some("a")),
+        ] {
+            assert_eq!(connection_id(payload).as_deref(), id, "{payload}");
+        }
+    }
+
+    #[test]
+    fn evictions() {
+        for (payload, reason) in [
+            (r#"{"message":"bye","code":403}"#, "bye"),
+            (r#"{"reason":"bye"}"#, "bye"),
+            (r#"{"reason":"r","userId":"u","message":"m"}"#, "r"),
+            (r#"{"reason":null,"message":"m"}"#, "m"),
+            ("{}", ""),
+        ] {
+            assert_eq!(eviction_reason(payload), reason, "{payload}");
+        }
+        assert!(["EVICTED", "evicted", "kicked_out"].into_iter().all(is_eviction));
+        assert!(!["kicked", "user_evicted", "Evicted", ""].into_iter().any(is_eviction));
+        assert!(
+            ["UNAUTHORIZED", "NOT_FOUND", "INTERNAL_ERROR"]
+                .into_iter()
+                .all(is_error_event)
+        );
+        assert!(
+            !["ACKNOWLEDGE", "not_found", "INVALID_MESSAGE", ""]
+                .into_iter()
+                .any(is_error_event)
+        );
+    }
+
+    fn error(event: &str, payload: &str) -> (i32, String, String) {
+        let error = server_error(event, Some(payload));
+        (error.status, error.code, error.message)
+    }
+
+    fn is(status: i32, code: &str, message: &str) -> (i32, String, String) {
+        (status, code.to_owned(), message.to_owned())
+    }
+
+    #[test]
+    fn errors_of_the_javascript_server() {
+        let payload = r#"{"code":"UNAUTHORIZED_JOIN_REQUEST","message":"No entry","status":403,"statusCode":403,
+            "error":{"message":"No entry","status":403}}"#;
+        let found = error("UNAUTHORIZED_JOIN_REQUEST", payload);
+        assert_eq!(found, is(403, "UNAUTHORIZED_JOIN_REQUEST", "No entry"));
+        let found = error(
+            "HANDLER_NOT_FOUND",
+            r#"{"message":"A handler did not respond to the event","code":500}"#,
+        );
+        assert_eq!(
+            found,
+            is(500, "HANDLER_NOT_FOUND", "A handler did not respond to the event")
+        );
+    }
+
+    #[test]
+    fn errors_of_the_old_javascript_server() {
+        let found = error("UNAUTHORIZED_CONNECTION", r#"{"message":"Invalid token","code":401}"#);
+        assert_eq!(found, is(401, "UNAUTHORIZED_CONNECTION", "Invalid token"));
+        let found = error("INTERNAL_SERVER_ERROR", r#"{"message":"boom"}"#);
+        assert_eq!(found, is(500, "INTERNAL_SERVER_ERROR", "boom"));
+    }
+
+    #[test]
+    fn errors_of_the_go_server() {
+        let payload =
+            r#"{"channelName":"/c","message":"No entry","code":403,"temporary":false,"details":{"statusCode":409}}"#;
+        assert_eq!(error("UNAUTHORIZED", payload), is(403, "UNAUTHORIZED", "No entry"));
+        let payload = r#"{"code":500,"details":null,"temporary":false,"message":"bad"}"#;
+        assert_eq!(error("INTERNAL_ERROR", payload), is(500, "INTERNAL_ERROR", "bad"));
+        assert_eq!(
+            error("NOT_FOUND", r#"{"message":"m","details":{"statusCode":410}}"#),
+            is(410, "NOT_FOUND", "m")
+        );
+    }
+
+    #[test]
+    fn errors_of_the_python_server() {
+        assert_eq!(
+            error("UNAUTHORIZED", r#"{"code":403,"message":"No"}"#),
+            is(403, "UNAUTHORIZED", "No")
+        );
+        let found = error("INVALID_MESSAGE", r#"{"error":"payload: Expected object"}"#);
+        assert_eq!(found, is(500, "INVALID_MESSAGE", "payload: Expected object"));
+        let (status, code, message) = error("NOT_FOUND", r#"{"channel":"/nope/1"}"#);
+        assert_eq!((status, code.as_str()), (404, "NOT_FOUND"));
+        assert!(message.contains("NOT_FOUND") && message.contains("channel"));
+    }
+
+    #[test]
+    fn errors_of_the_rust_server() {
+        let found = error("INTERNAL_ERROR", r#"{"message":"clientMessage: invalid type"}"#);
+        assert_eq!(found, is(500, "INTERNAL_ERROR", "clientMessage: invalid type"));
+        let (status, code, message) = error("NOT_FOUND", r#"{"channel":"/chat/ev","event":"nohandler"}"#);
+        assert_eq!((status, code.as_str(), message.is_empty()), (404, "NOT_FOUND", false));
+    }
+
+    #[test]
+    fn errors_in_order_of_preference() {
+        let sources = [
+            r#""status":401"#,
+            r#""statusCode":402"#,
+            r#""code":403"#,
+            r#""error":{"status":404,"message":"m"}"#,
+            r#""details":{"statusCode":405}"#,
+        ];
+        for (first, status) in (0..sources.len()).zip(401..) {
+            let mut members = sources[first..].to_vec();
+            members.reverse();
+            assert_eq!(error("E", &format!("{{{}}}", members.join(","))).0, status);
+        }
+        assert_eq!(
+            error("E", r#"{"code":"C","message":"a","error":{"message":"b"}}"#),
+            is(500, "C", "a")
+        );
+        assert_eq!(error("E", r#"{"error":{"message":"b"}}"#), is(500, "E", "b"));
+    }
+
+    #[test]
+    fn errors_without_use() {
+        for payload in [
+            None,
+            Some("null"),
+            Some("{}"),
+            Some("[1]"),
+            Some("\"text\""),
+            Some("7"),
+            Some("{\"status\":"),
+            Some(r#"{"status":0,"statusCode":-1,"code":"","message":"","error":""}"#),
+            Some(r#"{"status":"403","code":4.5,"message":7,"error":null,"details":[]}"#),
+            Some(r#"{"status":1e99,"statusCode":2147483648,"code":true,"message":{},"error":[]}"#),
+        ] {
+            for (event, status) in [
+                ("UNAUTHORIZED", 401),
+                ("NOT_FOUND", 404),
+                ("INTERNAL_ERROR", 500),
+                ("X", 500),
+            ] {
+                let found = server_error(event, payload);
+                assert_eq!((found.status, found.code.as_str()), (status, event), "{payload:?}");
+                assert!(found.message.contains(event), "{found:?}");
+            }
+        }
+        let nameless = server_error("", None);
+        assert_eq!((nameless.status, nameless.code.as_str()), (500, "ERROR"));
+        assert_eq!(error("X", r#"{"status":403.0}"#).0, 403);
+    }
 }

@@ -43,9 +43,7 @@ impl Pattern {
     /// Checks a pattern: not empty, no '?', at most one `*` and only as a whole segment, parameters named by letters,
     /// digits and '_', no name twice.
     pub fn new(pattern: &str) -> Result<Self, CheckError> {
-        let invalid = |problem: &str| {
-            CheckError::InvalidArgument(format!("the event pattern is not valid: {problem}"))
-        };
+        let invalid = |problem: &str| CheckError::InvalidArgument(format!("the event pattern is not valid: {problem}"));
         check::name(pattern, "the event pattern")?;
         if pattern.contains('?') {
             return Err(invalid("a query is matched by itself, leave out '?'"));
@@ -193,9 +191,7 @@ impl Segment {
 fn is_identifier(name: &str) -> bool {
     !name.starts_with(|first: char| first.is_ascii_digit())
         && !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// A slash, then the text, runs of slashes made one.
@@ -268,4 +264,116 @@ fn decode_query(query: &str) -> Vec<(String, String)> {
         }
     }
     pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::collections::BTreeMap;
+
+    const TABLE: &str = include_str!("../../tests/data/event-routes.json");
+
+    fn route(pattern: &str, name: &str) -> Option<Route> {
+        Pattern::new(pattern).unwrap().matches(name)
+    }
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect()
+    }
+
+    fn expected(entries: &Value) -> BTreeMap<String, String> {
+        serde_json::from_value::<Vec<(String, String)>>(entries.clone())
+            .unwrap()
+            .into_iter()
+            .collect()
+    }
+
+    fn found(entries: Vec<(String, String)>) -> BTreeMap<String, String> {
+        let count = entries.len();
+        let map: BTreeMap<_, _> = entries.into_iter().collect();
+        assert_eq!(map.len(), count, "a key twice");
+        map
+    }
+
+    #[test]
+    fn agrees_with_the_javascript_client() {
+        let table: Value = serde_json::from_str(TABLE).unwrap();
+        let names = table["names"].as_array().unwrap();
+        let (mut refused, mut matched, mut threw) = (0, 0, 0);
+        for entry in table["patterns"].as_array().unwrap() {
+            let text = entry["pattern"].as_str().unwrap();
+            if entry["invalid"] == true {
+                refused += 1;
+                // The one documented difference: a ':' inside a segment.
+                let inner_colon = ["foo:bar", "user:created"].contains(&text);
+                assert_eq!(Pattern::new(text).is_ok(), inner_colon, "{text}");
+                continue;
+            }
+            let pattern = Pattern::new(text).unwrap();
+            assert_eq!(pattern.as_str(), text);
+            assert_eq!(pattern.is_plain(), !text.contains([':', '*']));
+            let results = entry["results"].as_array().unwrap();
+            for name in names.iter().map(|name| name.as_str().unwrap()) {
+                let ours = pattern.matches(name);
+                let Some(theirs) = results.iter().find(|result| result["name"] == name) else {
+                    assert_eq!(ours, None, "{text} {name:?}");
+                    continue;
+                };
+                let ours = ours.unwrap_or_else(|| panic!("{text} must match {name:?}"));
+                if theirs["throws"] == "URIError" {
+                    threw += 1;
+                    assert!(
+                        ours.params.iter().any(|(_, value)| value.contains('%')),
+                        "{text} {name:?}"
+                    );
+                    continue;
+                }
+                matched += 1;
+                let keys: Vec<_> = ours.params.iter().map(|(key, _)| key.clone()).collect();
+                let order = theirs["params"].as_array().unwrap();
+                let order: Vec<_> = order.iter().map(|pair| pair[0].as_str().unwrap()).collect();
+                assert_eq!(keys, order, "{text} {name:?}");
+                assert_eq!(found(ours.params), expected(&theirs["params"]), "{text} {name:?}");
+                assert_eq!(found(ours.query), expected(&theirs["query"]), "{text} {name:?}");
+            }
+        }
+        assert_eq!((names.len(), refused, matched, threw), (97, 13, 287, 16));
+    }
+
+    #[test]
+    fn bad_escapes_keep_the_raw_text() {
+        for raw in ["%", "%4", "%zz", "%E9", "a%C3%28", "%é"] {
+            let found = route("user/:id", &format!("user/{raw}")).unwrap();
+            assert_eq!(found.params, pairs(&[("id", raw)]));
+        }
+    }
+
+    #[test]
+    fn parameters_come_in_the_patterns_order() {
+        let found = route(":a/:b/*/:c/:d", "1/2/x/y/3/4?q=1&p=2&q=3").unwrap();
+        let params = [("a", "1"), ("b", "2"), ("*", "/x/y"), ("c", "3"), ("d", "4")];
+        assert_eq!(found.params, pairs(&params));
+        assert_eq!(found.query, pairs(&[("q", "3"), ("p", "2")]));
+    }
+
+    #[test]
+    fn inner_colons_are_ordinary() {
+        let pattern = Pattern::new("user:created").unwrap();
+        assert!(pattern.is_plain());
+        assert_eq!(pattern.matches("user:created"), Some(Route::default()));
+        assert_eq!(pattern.matches("user:7"), None);
+        assert!(Pattern::new("").is_err());
+    }
+
+    #[test]
+    fn hostile_names_take_linear_time() {
+        let slashes = "/".repeat(1_000_000);
+        assert_eq!(route("*", &slashes).unwrap().params, pairs(&[("*", "/")]));
+        assert_eq!(route(":a/*/:b", &slashes), None);
+        let query: String = (0..100_000).map(|key| format!("{key}&")).collect();
+        assert_eq!(route("*", &format!("x?{query}{query}")).unwrap().query.len(), 100_000);
+    }
 }

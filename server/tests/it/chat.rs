@@ -54,16 +54,14 @@ async fn messages_reach_everybody_and_keep_their_keys() {
     let mut bob = server.chat("bob").await;
     ann.joined("/chat/one").await;
     bob.joined("/chat/one").await;
-    ann.event("message", "/chat/one", json!({"text": "hi", "n": 7}))
-        .await;
+    ann.event("message", "/chat/one", json!({"text": "hi", "n": 7})).await;
     for client in [&mut ann, &mut bob] {
         let frame = client.until("message").await;
         assert_eq!(frame["action"], "BROADCAST");
         let wanted = json!({"text": "hi", "n": 7, "from": "ann"});
         assert_eq!(frame["payload"], wanted);
     }
-    bob.event("others", "/chat/one", json!({"text": "psst"}))
-        .await;
+    bob.event("others", "/chat/one", json!({"text": "psst"})).await;
     assert_eq!(ann.until("message").await["payload"]["from"], "bob");
     let own = bob.frames_until_pong("/chat/one").await;
     assert!(own.iter().all(|frame| frame["event"] != "message"));
@@ -75,8 +73,7 @@ async fn history_is_bounded_and_sent_on_demand() {
     let mut ann = server.chat("ann").await;
     ann.joined("/chat/h").await;
     for n in 0..120 {
-        ann.event("message", "/chat/h", json!({"text": "m", "n": n}))
-            .await;
+        ann.event("message", "/chat/h", json!({"text": "m", "n": n})).await;
     }
     ann.frames_until_pong("/chat/h").await;
     let mut bob = server.chat("bob").await;
@@ -156,9 +153,7 @@ async fn refused_joins_get_no_answer() {
         let frames = ann.frames_until_pong("/chat/home").await;
         assert_eq!(frames, Vec::<Value>::new(), "{mode}");
     }
-    let id = ann
-        .join("/chat/away", json!({"mode": "slow", "delayMs": 50}))
-        .await;
+    let id = ann.join("/chat/away", json!({"mode": "slow", "delayMs": 50})).await;
     assert_eq!(ann.until("ACKNOWLEDGE").await["requestId"], *id);
     let id = ann.join("/nowhere/1", json!({})).await;
     assert_eq!(ann.until("NOT_FOUND").await["requestId"], *id);
@@ -173,13 +168,9 @@ async fn presence_follows_the_members() {
     bob.join("/chat/p", json!({"username": "robert"})).await;
     let join = ann.until("JOIN").await;
     assert_eq!(join["payload"]["changed"]["id"], "robert");
-    assert_eq!(
-        ids(&join),
-        BTreeSet::from(["ann".to_owned(), "robert".to_owned()])
-    );
+    assert_eq!(ids(&join), BTreeSet::from(["ann".to_owned(), "robert".to_owned()]));
 
-    bob.event("status", "/chat/p", json!({"status": "away"}))
-        .await;
+    bob.event("status", "/chat/p", json!({"status": "away"})).await;
     let update = ann.until("UPDATE").await;
     assert_eq!(update["payload"]["changed"]["status"], "away");
     assert_eq!(update["payload"]["changed"]["id"], "robert");
@@ -200,12 +191,10 @@ async fn eviction_by_name_and_of_oneself() {
     let mut bob = server.chat("bob").await;
     ann.joined("/chat/e").await;
     bob.joined("/chat/e").await;
-    ann.event("evict", "/chat/e", json!({"username": "bob"}))
-        .await;
+    ann.event("evict", "/chat/e", json!({"username": "bob"})).await;
     let evicted = bob.until("EVICTED").await;
     assert_eq!(evicted["payload"]["reason"], "bye");
-    ann.event("evict", "/chat/e", json!({"username": "nobody"}))
-        .await;
+    ann.event("evict", "/chat/e", json!({"username": "nobody"})).await;
     // Still a member, or the ping would get no pong.
     ann.frames_until_pong("/chat/e").await;
     ann.event("evict", "/chat/e", json!({})).await;
@@ -219,8 +208,7 @@ async fn a_flood_is_complete() {
     let server = Server::start(&[]);
     let mut ann = server.chat("ann").await;
     ann.joined("/chat/f").await;
-    ann.event("flood", "/chat/f", json!({"count": 2000, "size": 100}))
-        .await;
+    ann.event("flood", "/chat/f", json!({"count": 2000, "size": 100})).await;
     let mut seen = BTreeSet::new();
     while seen.len() < 2000 {
         let frame = ann.until("flood").await;
@@ -248,11 +236,9 @@ async fn a_panic_leaves_a_connection_that_only_listens() {
     bob.joined("/chat/z").await;
     bob.event("panic", "/chat/z", json!({})).await;
     // Bob's request after it is never read, though he still hears what Ann says later.
-    bob.event("message", "/chat/z", json!({"text": "lost"}))
-        .await;
+    bob.event("message", "/chat/z", json!({"text": "lost"})).await;
     for n in 0..3 {
-        ann.event("message", "/chat/z", json!({"text": "heard", "n": n}))
-            .await;
+        ann.event("message", "/chat/z", json!({"text": "heard", "n": n})).await;
         let frame = bob.until("message").await;
         assert_eq!(frame["payload"]["text"], "heard");
         assert_eq!(frame["payload"]["n"], n);

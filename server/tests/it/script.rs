@@ -22,9 +22,7 @@ async fn connection_frame_can_be_withheld() {
     let mut client = Client::connect(&server, "/script?noconn=1", &[]).await;
     client.join(ROOM, json!({})).await;
     assert_eq!(client.next().await["event"], "ACKNOWLEDGE");
-    let id = client
-        .request("LEAVE_CHANNEL", "LEAVE_CHANNEL", ROOM, json!({}))
-        .await;
+    let id = client.request("LEAVE_CHANNEL", "LEAVE_CHANNEL", ROOM, json!({})).await;
     let left = client.next().await;
     assert_eq!(left["event"], "EXIT_ACKNOWLEDGE");
     assert_eq!(left["requestId"], *id);
@@ -76,9 +74,7 @@ async fn silence_raw_reply_error_and_batch() {
     assert_eq!(client.text().await, "{not json");
     assert_eq!(client.text().await, "");
 
-    client
-        .event("raw", ROOM, json!({"frames": ["n=$I"], "count": 3}))
-        .await;
+    client.event("raw", ROOM, json!({"frames": ["n=$I"], "count": 3})).await;
     for n in 0..3 {
         assert_eq!(client.text().await, format!("n={n}"));
     }
@@ -116,9 +112,7 @@ async fn drop_and_close_end_the_connection() {
     assert_eq!(client.end().await, End::Cut);
 
     let mut client = server.script().await;
-    client
-        .event("close", ROOM, json!({"code": 4001, "reason": "go"}))
-        .await;
+    client.event("close", ROOM, json!({"code": 4001, "reason": "go"})).await;
     assert_eq!(client.end().await, End::Close(Some(4001)));
 
     let mut client = server.script().await;
@@ -139,11 +133,7 @@ async fn a_mute_connection_answers_nothing_and_stays_open() {
     client.event("reply", ROOM, json!({})).await;
     // The mute command has been read once it is in the log; nothing is read behind it.
     server
-        .log_with(|entry| {
-            entry["frame"]
-                .as_str()
-                .is_some_and(|f| f.contains(r#""event":"mute""#))
-        })
+        .log_with(|entry| entry["frame"].as_str().is_some_and(|f| f.contains(r#""event":"mute""#)))
         .await;
     // A whole exchange of another connection later, nothing has come of what was sent.
     let mut other = server.script().await;

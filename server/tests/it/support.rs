@@ -176,10 +176,7 @@ impl Client {
         }
         let upgrade = tokio_tungstenite::client_async(request, stream);
         let (socket, _) = timeout(DEADLINE, upgrade).await.expect("an answer")?;
-        Ok(Self {
-            socket,
-            requests: 0,
-        })
+        Ok(Self { socket, requests: 0 })
     }
 
     pub async fn send(&mut self, message: Message) {
@@ -206,8 +203,7 @@ impl Client {
     }
 
     pub async fn join(&mut self, channel: &str, payload: Value) -> String {
-        self.request("JOIN_CHANNEL", "JOIN_CHANNEL", channel, payload)
-            .await
+        self.request("JOIN_CHANNEL", "JOIN_CHANNEL", channel, payload).await
     }
 
     /// Joins and waits for the acknowledgement and the own presence.

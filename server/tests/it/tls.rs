@@ -42,12 +42,7 @@ impl Drop for Dir {
 }
 
 /// Connects as `host`, trusting the CA of `dir`, and waits for the CONNECTION frame.
-async fn connect(
-    server: &Server,
-    dir: &Dir,
-    host: &'static str,
-    certificate: bool,
-) -> Result<Client, String> {
+async fn connect(server: &Server, dir: &Dir, host: &'static str, certificate: bool) -> Result<Client, String> {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_file(dir.0.join("ca.pem")).unwrap();
     roots.add(ca).unwrap();
@@ -85,9 +80,7 @@ async fn both_names_are_valid_and_others_are_not() {
         client.joined("/chat/tls").await;
     }
     let refusal = connect(&server, &dir, "example.org", false).await;
-    let message = refusal
-        .err()
-        .expect("a name that is not in the certificate");
+    let message = refusal.err().expect("a name that is not in the certificate");
     assert!(message.contains("not valid for name"), "{message}");
 }
 
@@ -107,9 +100,7 @@ async fn a_restarted_server_keeps_its_ca() {
     let other = Dir::new();
     let other_server = Server::start(&["--tls", other.str()]);
     assert!(
-        connect(&other_server, &dir, "localhost", false)
-            .await
-            .is_err(),
+        connect(&other_server, &dir, "localhost", false).await.is_err(),
         "another CA must not be trusted"
     );
 }
