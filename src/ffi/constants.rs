@@ -96,7 +96,7 @@ pub enum pond_state {
     POND_CHANNEL_JOINED = 13,
     /// link lost while joined; rejoins by itself
     POND_CHANNEL_STALLED = 14,
-    /// left, disconnected or evicted (the event's status says which); only an explicit join reopens
+    /// left, disconnected or evicted (see the status); only an explicit join reopens
     POND_CHANNEL_CLOSED = 15,
     /// refused; only an explicit join tries again
     POND_CHANNEL_DECLINED = 16,
@@ -125,7 +125,7 @@ pub enum pond_kind {
     POND_EVENT_CHANNEL_ERROR = 14,
     /// end of a request: status; if POND_OK name, payload; else error fields; ticket
     POND_EVENT_REPLY = 15,
-    /// outgoing messages that will never be sent: name, payload (of the newest), count, status: why
+    /// never to be sent: name, payload (of the newest), count, status: why
     POND_EVENT_DROPPED = 16,
     /// room again after POND_ERROR_QUEUE_FULL
     POND_EVENT_WRITABLE = 17,

@@ -18,7 +18,7 @@ pub struct pond_queue {
 pub struct pond_subscription {
     _private: [u8; 0],
 }
-/// Handle of a set of options, copied by pond_client_new (rule 6).
+/// Handle of options, copied by pond_client_new (rule 6).
 pub struct pond_options {
     _private: [u8; 0],
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::client::handlers::{Callback, Registration, Selector};
 use crate::session::EventKind;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,8 +81,33 @@ fn full() -> Event {
     event
 }
 
+/// The user data of a request: counts its end, or dies of it.
+struct UserData {
+    ended: &'static AtomicUsize,
+    panics: bool,
+}
+
+impl Callback for UserData {
+    fn call(&self, _: &Arc<Delivered>) {}
+
+    fn destroy(&self) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.panics, "on purpose");
+    }
+
+    fn is_callable(&self) -> bool {
+        false
+    }
+}
+
+fn reply(event: Event, ended: &'static AtomicUsize, panics: bool) -> Arc<Delivered> {
+    let completion = Registration::new(Selector::Reply, Box::new(UserData { ended, panics }));
+    Arc::new(Delivered::reply(event, 0x77, completion))
+}
+
 fn owned(event: Event) -> *mut pond_event {
-    into_raw(Arc::new(Delivered::reply(event, 0x77, None)))
+    static ENDED: AtomicUsize = AtomicUsize::new(0);
+    into_raw(reply(event, &ENDED, false))
 }
 
 fn blank_view() -> pond_event_view {
@@ -207,7 +233,7 @@ fn a_match_answers_for_params_and_query() {
         assert_eq!(pond_event_user_data(out).addr(), 0x77);
         assert!(pond_event_param(out, null(), null_mut()).is_null());
         assert!(pond_event_query(out, null(), null_mut()).is_null());
-        assert!(pond_event_param(out, b"\xff\0".as_ptr().cast(), null_mut()).is_null());
+        assert!(pond_event_param(out, c"\xff".as_ptr(), null_mut()).is_null());
         assert!(!pond_event_param(out, c"id".as_ptr(), null_mut()).is_null());
     }
     free(out);
@@ -221,7 +247,7 @@ fn what_does_not_match_is_empty_and_what_cannot_is_refused() {
         (event, c"user".as_ptr(), status::EMPTY),
         (event, c"".as_ptr(), status::INVALID_ARGUMENT),
         (event, c"a/*/b/*".as_ptr(), status::INVALID_ARGUMENT),
-        (event, b"\xff\0".as_ptr().cast(), status::INVALID_UTF8),
+        (event, c"\xff".as_ptr(), status::INVALID_UTF8),
         (event, null(), status::INVALID_ARGUMENT),
         (nameless, c"*".as_ptr(), status::EMPTY),
         (null(), c"*".as_ptr(), status::EMPTY),
@@ -243,11 +269,8 @@ fn what_does_not_match_is_empty_and_what_cannot_is_refused() {
 
 #[test]
 fn the_last_reference_lets_go() {
-    static RELEASED: AtomicUsize = AtomicUsize::new(0);
-    let release = || {
-        RELEASED.fetch_add(1, Ordering::SeqCst);
-    };
-    let arc = Arc::new(Delivered::reply(full(), 1, Some(Box::new(release))));
+    static ENDED: AtomicUsize = AtomicUsize::new(0);
+    let arc = reply(full(), &ENDED, false);
     let borrowed = borrow(&arc);
     // SAFETY: `arc` keeps the event alive.
     let kept = unsafe { pond_event_retain(borrowed) };
@@ -258,15 +281,16 @@ fn the_last_reference_lets_go() {
     let status = unsafe { pond_event_match(kept, c"*".as_ptr(), &mut matched) };
     assert_eq!(status, status::OK);
     free(kept);
-    assert_eq!(RELEASED.load(Ordering::SeqCst), 0);
+    assert_eq!(ENDED.load(Ordering::SeqCst), 0);
     free(matched);
-    assert_eq!(RELEASED.load(Ordering::SeqCst), 1);
+    assert_eq!(ENDED.load(Ordering::SeqCst), 1);
 }
 
 #[test]
-fn a_panic_of_a_release_stays_inside() {
-    let release = || panic!("on purpose");
-    free(into_raw(Arc::new(Delivered::reply(full(), 1, Some(Box::new(release))))));
+fn a_panic_of_what_a_free_sets_off_stays_inside() {
+    static ENDED: AtomicUsize = AtomicUsize::new(0);
+    free(into_raw(reply(full(), &ENDED, true)));
+    assert_eq!(ENDED.load(Ordering::SeqCst), 1);
 }
 
 #[test]
