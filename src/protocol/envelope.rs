@@ -361,7 +361,7 @@ mod tests {
         // Nor does one that runs over several lines take more than it has to.
         assert_eq!(
             outline(&format!("{{\"action\":\n1,\nx\n{b}")),
-            [Err(13), Err(13), ok("b")]
+            [Err(14), Err(14), ok("b")]
         );
     }
 
