@@ -99,6 +99,10 @@ impl Session {
     /// Ends a channel for good: leave, then forget it.
     pub fn close_channel(&mut self, id: ChannelId) {
         self.leave(id);
+        if self.link.is_up() && self.channels.get(&id).is_some_and(|channel| channel.ghost.is_some()) {
+            // A join that we have given up may still be answered, and the name may be joined again.
+            self.send_membership(id, ClientAction::LeaveChannel);
+        }
         self.timers.cancel(Timer::Join(id));
         self.writable_wanted.remove(&id);
         if let Some(channel) = self.channels.remove(&id)
@@ -343,6 +347,8 @@ impl Session {
         for frame in unsent {
             match frame.purpose {
                 Purpose::Membership => {}
+                // Completed meanwhile: nobody waits for the answer any more.
+                Purpose::Request(number) if !self.requests.contains_key(&number) => {}
                 Purpose::Volatile => self.stats.dropped += 1,
                 Purpose::Message | Purpose::Request(_) => back.push((frame.channel, frame)),
             }

@@ -174,9 +174,10 @@ impl Block {
     pub fn take(&mut self, field: Field, whole: &str, part: &str) {
         let base = whole.as_ptr() as usize;
         let at = part.as_ptr() as usize;
-        if at >= base && at + part.len() <= base + whole.len() && at + part.len() < self.bytes.len() {
-            let start = at - base;
-            let end = start + part.len();
+        let inside = at >= base && at + part.len() <= base + whole.len();
+        let start = at.wrapping_sub(base);
+        let end = start.wrapping_add(part.len());
+        if inside && end < self.bytes.len() {
             self.bytes[end] = 0;
             self.spans[field as usize] = Some(Span {
                 start: start as u32,

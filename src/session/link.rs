@@ -57,7 +57,8 @@ impl Link {
             self,
             Self::Up { .. }
                 | Self::Ending {
-                    why: Ending::Goodbye { .. },
+                    // Nothing may follow a Close.
+                    why: Ending::Goodbye { close_sent: false },
                     ..
                 }
         )
@@ -291,6 +292,10 @@ impl Session {
 
     /// A dial failed, or the socket is gone.
     pub fn link_ended(&mut self, now: Time, end: LinkEnd) {
+        if !self.is_linked() {
+            // There was nothing to end; the redial that may be due must not be lost.
+            return;
+        }
         let link = std::mem::replace(&mut self.link, Link::Down);
         self.cancel_link_timers();
         // What was still to be done was for this link.

@@ -172,13 +172,16 @@ impl Session {
         let Some(request) = self.requests.get(&number) else {
             return;
         };
-        if request.handed.is_some() || self.wire.remove_request(number) {
+        if request.handed.is_some() {
             return;
         }
-        if let Some(channel) = self.channels.get_mut(&request.channel) {
+        if !self.wire.remove_request(number)
+            && let Some(channel) = self.channels.get_mut(&request.channel)
+        {
             let purpose = Purpose::Request(number);
             channel.queue.retain(|frame: &OutFrame| frame.purpose != purpose);
         }
+        self.announce_writable();
     }
 
     fn forget_request(&mut self, number: u64) -> Option<Request> {

@@ -1,0 +1,15 @@
+//! The rules of the session floor: deterministic, with a made-up clock and made-up or recorded frames.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is how a test says no"
+)]
+
+mod harness;
+mod ledger;
+mod server;
+
+mod channel;
+mod connection;
+mod goodbye;
