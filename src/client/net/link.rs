@@ -1,8 +1,12 @@
 //! An open WebSocket: reads in batches, writes coalesced, and knows which frames were handed over.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::{Sleep, sleep};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocket, WebSocketConfig};
@@ -13,6 +17,9 @@ use super::wire::{Transport, Wire, describe_io};
 const READ_BUFFER: usize = 16 * 1024;
 /// Frames pile up to this size before they are written without being flushed.
 const WRITE_BUFFER: usize = 128 * 1024;
+
+/// How long reading goes on after writing has failed, if the connection does not end by itself as it nearly always does.
+const DRAIN: Duration = Duration::from_millis(100);
 
 /// What came from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +60,8 @@ pub struct Link {
     pushed: u64,
     /// A pong waits to be written, whoever calls next.
     answer_waits: bool,
+    /// Runs when writing has failed and nothing came to be read.
+    drain: Option<Pin<Box<Sleep>>>,
     end: Option<LinkEnd>,
 }
 
@@ -69,6 +78,7 @@ impl Link {
             socket: WebSocket::from_partially_read(wire, head, Role::Client, Some(config)),
             pushed: 0,
             answer_waits: false,
+            drain: None,
             end: None,
         }
     }
@@ -108,8 +118,13 @@ impl Link {
                 // Never produced by reading.
                 Ok(Message::Frame(_)) => continue,
                 Err(WsError::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    // A failed write ends the link, but only after everything readable was delivered.
-                    self.end = self.write_end();
+                    if self.socket.get_ref().write_error().is_some() {
+                        // The runtime may not know yet of what has arrived, so nothing to read does not mean the end.
+                        let drain = self.drain.get_or_insert_with(|| Box::pin(sleep(DRAIN)));
+                        if drain.as_mut().poll(cx).is_ready() {
+                            self.end = self.write_end();
+                        }
+                    }
                     break;
                 }
                 Err(error) => {

@@ -447,3 +447,25 @@ fn a_dial_and_its_link_may_move_between_threads() {
     sendable(Some(dial(plain(1))));
     sendable(None::<Link>);
 }
+
+#[test]
+fn dates_count_from_1970() {
+    let seconds = super::super::http::parse_date;
+    assert_eq!(seconds("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+    assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+    assert_eq!(seconds("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000));
+    let bad = [
+        "",
+        "Sun, 06 Nov 1994",
+        "Sun, 06 Nov 1994 08:49 GMT",
+        "Sun, 06 Non 1994 08:49:37 GMT",
+    ];
+    let worse = [
+        "Sun, 99 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 CET",
+        "Sun, 06 Nov 99999 08:49:37 GMT",
+    ];
+    for text in bad.into_iter().chain(worse) {
+        assert_eq!(seconds(text), None, "{text}");
+    }
+}

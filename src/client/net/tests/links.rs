@@ -2,6 +2,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::super::wire::{Socket, Transport};
 use super::*;
 
 fn closed(code: Option<u16>, reason: &str) -> LinkEnd {
@@ -59,7 +60,10 @@ async fn a_ping_in_the_last_place_of_a_batch_is_answered() {
     server.write_all(&frame(0x89, b"now")).await.unwrap();
     assert_eq!(read_some(&mut link, 1).await.unwrap(), [Inbound::Ping]);
     assert_eq!(within(read_frame(&mut server)).await.unwrap(), (0x8a, b"now".to_vec()));
+    // The pong is no message of the caller's and does not hide one that waits.
     assert_eq!((link.handed_over(), link.buffered()), (0, 0));
+    link.push_text(Bytes::from_static(b"waits")).unwrap();
+    assert_eq!((link.handed_over(), link.buffered()), (0, 11));
 }
 
 #[tokio::test]
@@ -198,6 +202,22 @@ async fn what_came_before_a_reset_of_our_writing_is_still_read() {
     within(link_readable(&mut link)).await;
     drop(server);
     assert_eq!(read_all(&mut link).await, (Vec::new(), closed(Some(1001), "going")));
+}
+
+#[tokio::test]
+async fn a_failed_write_ends_the_link_once_everything_readable_was_read() {
+    let (listener, port) = listen().await;
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut server = listener.accept().await.unwrap().0;
+    stream.shutdown().await.unwrap();
+    let mut link = Link::new(Transport::Plain(Socket(stream)), Vec::new(), 1000);
+    server.write_all(&frame(0x81, b"last words")).await.unwrap();
+    link.push_text(Bytes::from_static(b"too late")).unwrap();
+    let end = flush(&mut link).await.unwrap_err();
+    assert_eq!(end, LinkEnd::Lost("broken pipe".to_owned()));
+    // The server's side is still open, so only the failed write can end the reading.
+    assert_eq!(read_all(&mut link).await, (vec![text("last words")], end));
+    assert_eq!((link.handed_over(), link.buffered()), (0, 14));
 }
 
 /// Waits until the first message was read.
