@@ -15,7 +15,7 @@ use super::driver;
 use super::handlers::{Handlers, Registration};
 use super::library::Library;
 use super::queue::{Backlog, Bounds, EventQueue, Sink};
-use super::sync::lock;
+use super::sync::{Patience, lock};
 use super::target::Target;
 use super::wait::Watch;
 
@@ -83,6 +83,7 @@ pub struct ClientStats {
 
 /// One client.
 pub struct Client {
+    key: u64,
     library: Arc<Library>,
     born: Instant,
     pub(super) shared: Mutex<Shared>,
@@ -128,6 +129,7 @@ impl Client {
             .queue
             .unwrap_or_else(|| EventQueue::new(Arc::clone(library.pool()), true));
         let handlers = Arc::new(Handlers::default());
+        let key = setup.config.client;
         Arc::new_cyclic(|client| {
             let outlet = Outlet {
                 handlers: Arc::clone(&handlers),
@@ -135,6 +137,7 @@ impl Client {
             };
             let source = queue.attach(Arc::new(outlet), bounds);
             Self {
+                key,
                 library,
                 born: Instant::now(),
                 shared: Mutex::new(Shared {
@@ -156,6 +159,16 @@ impl Client {
                 handlers,
             }
         })
+    }
+
+    /// The client's handle.
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// The program drains the events itself.
+    pub fn has_program_queue(&self) -> bool {
+        !self.queue.is_own()
     }
 
     /// The client's handlers.
@@ -336,7 +349,7 @@ impl Client {
         // A client that is being freed does the same to all its channels.
         let _ = self.with(|session, _| session.close_channel(id));
         for (_, registration) in self.handlers.remove_target(tag).iter() {
-            registration.cancel(true);
+            registration.cancel(Patience::Forever);
         }
     }
 
@@ -382,7 +395,7 @@ impl Client {
     }
 
     /// Ends everything at once: see the shutdown contract, lines 1 to 3.
-    pub fn free(&self) {
+    pub fn free(&self, patience: Patience) {
         {
             let mut shared = lock(&self.shared);
             if std::mem::replace(&mut shared.freed, true) {
@@ -390,7 +403,7 @@ impl Client {
             }
         }
         // From here on no event reaches the queue; replies are kept as orphans.
-        let mut replies = self.queue.detach(self.source);
+        let mut replies = self.queue.detach(self.source, patience);
         {
             let mut shared = lock(&self.shared);
             let now = self.now();
@@ -407,7 +420,7 @@ impl Client {
             }
         }
         for (_, registration) in self.handlers.close() {
-            registration.cancel(true);
+            registration.cancel(patience);
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::protocol::Route;
 use crate::session::{Event, EventKind};
 
 use super::handlers::Registration;
+use super::sync::Patience;
 
 #[allow(clippy::large_enum_variant)] // nearly all are the large one, and one allocation is the point
 enum Body {
@@ -61,7 +62,11 @@ impl Delivered {
                 .collect()
         };
         Self {
-            body: Body::Shared(Arc::clone(event)),
+            body: Body::Shared(match &event.body {
+                Body::Own(_) => Arc::clone(event),
+                // A match of a match looks at the event itself, so that no chain grows.
+                Body::Shared(whole) => Arc::clone(whole),
+            }),
             route: Some(RouteText {
                 params: with_nul(route.params),
                 query: with_nul(route.query),
@@ -116,7 +121,7 @@ impl Drop for Delivered {
     fn drop(&mut self) {
         // A reply that was pulled or discarded: its user data goes with it. (Nothing is left to do after a dispatch.)
         if let Some(completion) = self.completion.take() {
-            completion.cancel(false);
+            completion.cancel(Patience::None);
         }
     }
 }

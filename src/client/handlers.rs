@@ -7,7 +7,7 @@ use crate::protocol::Pattern;
 use crate::session::{Event, EventKind, Field};
 
 use super::delivered::Delivered;
-use super::sync::{in_callback, inside_callback, lock, wait};
+use super::sync::{Patience, in_callback, lock, wait_until};
 
 /// User code behind a registration. The C face implements it.
 pub trait Callback: Send + Sync {
@@ -121,12 +121,12 @@ impl Registration {
     /// Runs the handler of a request, whose one event this is, and ends it.
     pub fn run_once(&self, event: &Arc<Delivered>) {
         self.run(event);
-        self.cancel(false);
+        self.cancel(Patience::None);
     }
 
-    /// The handler is not called any more. With `wait`, and outside of callbacks, it has returned and destroy has run
-    /// when this returns; else the thread that runs it now does the rest.
-    pub fn cancel(&self, wait_for_it: bool) {
+    /// The handler is not called any more. True: it has returned and destroy has run; else the thread that runs it now
+    /// does the rest.
+    pub fn cancel(&self, patience: Patience) -> bool {
         let mut life = lock(&self.life);
         life.cancelled = true;
         if life.running == 0 {
@@ -134,11 +134,13 @@ impl Registration {
             self.destroy();
             life = lock(&self.life);
         }
-        if wait_for_it && !inside_callback() {
-            while !life.destroyed {
-                life = wait(&self.ended, life);
+        if let Some(deadline) = patience.deadline() {
+            let mut in_time = true;
+            while !life.destroyed && in_time {
+                (life, in_time) = wait_until(&self.ended, life, deadline);
             }
         }
+        life.destroyed
     }
 
     fn destroy(&self) {
@@ -159,7 +161,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         // A registration that never came to life, or whose event was discarded.
         if !lock(&self.life).destroying {
-            self.cancel(false);
+            self.cancel(Patience::None);
         }
     }
 }

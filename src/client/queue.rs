@@ -12,7 +12,7 @@ use super::delivered::Delivered;
 use super::handlers::Registration;
 use super::pool::{Job, Pool};
 use super::signal::Signal;
-use super::sync::{inside_callback, lock, wait, wait_until};
+use super::sync::{Patience, lock, wait_until};
 
 /// How many events a library thread delivers before it lets another queue have its turn.
 const DELIVER_AT_ONCE: u32 = 128;
@@ -122,6 +122,11 @@ impl EventQueue {
         })
     }
 
+    /// Library threads deliver it.
+    pub fn is_own(&self) -> bool {
+        self.own
+    }
+
     /// A new source, by its place.
     pub fn attach(&self, sink: Arc<dyn Sink>, bounds: Bounds) -> usize {
         let mut inner = lock(&self.inner);
@@ -197,16 +202,19 @@ impl EventQueue {
         }
     }
 
-    /// Takes a client out. Outside of callbacks no handler of it runs any more when this returns. Answers the replies that
+    /// Takes a client out; if it was waited for, no handler of it runs any more when this returns. Answers the replies that
     /// still wait for their handlers; replies to be pulled stay, everything else goes.
-    pub fn detach(&self, source: usize) -> Vec<Arc<Delivered>> {
+    pub fn detach(&self, source: usize, patience: Patience) -> Vec<Arc<Delivered>> {
         let mut replies = Vec::new();
         let mut discarded = Vec::new();
         let mut inner = lock(&self.inner);
         let is_delivering =
             |inner: &MutexGuard<'_, Inner>| matches!(inner.sources.get(source), Some(Some(s)) if s.delivering);
-        while is_delivering(&inner) && !inside_callback() {
-            inner = wait(&self.delivered, inner);
+        if let Some(deadline) = patience.deadline() {
+            let mut in_time = true;
+            while is_delivering(&inner) && in_time {
+                (inner, in_time) = wait_until(&self.delivered, inner, deadline);
+            }
         }
         for place in &mut inner.items {
             let Some(item) = place.as_mut().filter(|item| item.source == Some(source)) else {
@@ -253,7 +261,7 @@ impl EventQueue {
     }
 
     /// The program's handle is gone. True: no client uses the queue any more, so what is left in it goes.
-    pub fn close(&self) -> bool {
+    pub fn close(&self, patience: Patience) -> bool {
         let mut inner = lock(&self.inner);
         inner.closed = true;
         let unused = inner.sources.iter().all(Option::is_none);
@@ -269,7 +277,7 @@ impl EventQueue {
         self.ready.notify_all();
         drop(items);
         if let Some(wake) = wake {
-            wake.cancel(true);
+            wake.cancel(patience);
         }
         unused
     }
@@ -421,7 +429,7 @@ impl EventQueue {
         }
         drop(inner);
         if let Some(old) = old {
-            old.cancel(true);
+            old.cancel(Patience::Forever);
         }
     }
 

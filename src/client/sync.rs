@@ -19,6 +19,29 @@ pub fn deadline(timeout_ms: u32) -> Option<Instant> {
     (timeout_ms != u32::MAX).then(|| Instant::now() + Duration::from_millis(u64::from(timeout_ms)))
 }
 
+/// How long to wait for callbacks that run elsewhere. Inside a callback nothing waits, whatever this says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Not at all: who runs it now does the rest.
+    None,
+    /// As long as it takes.
+    Forever,
+    /// Until then.
+    Until(Instant),
+}
+
+impl Patience {
+    /// The moment when it ends, unless nothing is waited for.
+    pub fn deadline(self) -> Option<Option<Instant>> {
+        match self {
+            _ if inside_callback() => None,
+            Self::None => None,
+            Self::Forever => Some(None),
+            Self::Until(at) => Some(Some(at)),
+        }
+    }
+}
+
 /// Waits until notified or until `deadline`. False: the time is over.
 pub fn wait_until<'a, T>(
     condvar: &Condvar,

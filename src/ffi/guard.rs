@@ -5,10 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::session::{Failure, status};
 
 use super::error;
+use super::global::is_forked;
 use super::types::pond_error;
 
 /// What an entry answers: a status or count, or a failure with its story.
 pub type Answer = Result<i32, Failure>;
+
+/// Runs an entry that frees a handle: in a forked child it leaks on purpose.
+pub fn guard_free(body: impl FnOnce() -> Answer) -> i32 {
+    if is_forked() { status::OK } else { guard(body) }
+}
 
 /// Runs an entry that has no error output.
 pub fn guard(body: impl FnOnce() -> Answer) -> i32 {
@@ -18,7 +24,7 @@ pub fn guard(body: impl FnOnce() -> Answer) -> i32 {
     }
 }
 
-/// Runs an entry with an error output: NULL first, an object on failure (also with a positive status that has a story).
+/// Runs an entry with an error output: NULL first, an object on failure.
 ///
 /// # Safety
 /// `out` is NULL or points to a writable pointer (rule 2 of the header).
@@ -47,6 +53,12 @@ pub fn guard_value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
 }
 
 fn contained(body: impl FnOnce() -> Answer) -> Answer {
+    if is_forked() {
+        return Err(Failure::new(
+            status::FORKED,
+            "this process was forked: call pond_shutdown(0) to start anew here",
+        ));
+    }
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(answer) => answer,
         Err(_) => Err(Failure::new(

@@ -6,9 +6,22 @@
 // What a C caller has to keep is told once, in the header's rules.
 #![allow(clippy::missing_safety_doc)]
 
+mod callback;
+pub mod channel;
+pub mod channel_on;
+pub mod client;
 pub mod constants;
 pub mod error;
 pub mod event;
+mod global;
 pub mod guard;
+mod handle;
+mod input;
 pub mod json;
+pub mod library;
+mod log;
+pub mod options;
+mod os;
+pub mod queue;
+pub mod subscribe;
 pub mod types;
