@@ -395,6 +395,11 @@ impl Peer {
         found.remove(0)
     }
 
+    /// The newest state of the client that was told.
+    pub fn one_state(&mut self) -> Event {
+        self.take(EventKind::ClientState).pop().expect("a state")
+    }
+
     /// Nothing of that kind was told.
     pub fn none(&self, kind: EventKind) {
         let found: Vec<&Event> = self.events.iter().filter(|e| e.kind == kind).collect();

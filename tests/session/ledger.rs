@@ -133,6 +133,16 @@ impl Ledger {
         assert!(self.members.insert(tag, member).is_none(), "tags are used once");
     }
 
+    /// The mark of the newest message that was offered.
+    pub fn newest(&self) -> u64 {
+        self.next_mark - 1
+    }
+
+    /// The ping whose pong is awaited.
+    pub fn ping(&self) -> Option<u64> {
+        self.pings.keys().max().copied()
+    }
+
     /// How many channels were ever opened.
     pub fn channels(&self) -> u64 {
         self.members.len() as u64

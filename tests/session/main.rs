@@ -10,6 +10,17 @@ mod harness;
 mod ledger;
 mod server;
 
+mod capture;
 mod channel;
 mod connection;
 mod goodbye;
+mod outbound;
+mod pings;
+mod presence;
+mod random;
+mod replay;
+mod requests;
+mod rows;
+mod table_a;
+mod table_b_channel;
+mod table_b_connection;
