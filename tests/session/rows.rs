@@ -153,8 +153,9 @@ const ELSEWHERE: [(&str, &str); 2] = [
     ("schemes", "likewise"),
 ];
 
-const SOURCES: [&str; 11] = [
-    include_str!("table_a.rs"),
+const SOURCES: [&str; 12] = [
+    include_str!("table_a_channel.rs"),
+    include_str!("table_a_connection.rs"),
     include_str!("table_b_connection.rs"),
     include_str!("table_b_channel.rs"),
     include_str!("channel.rs"),

@@ -21,6 +21,13 @@ pub const DIALECTS: [Dialect; 5] = [
     Dialect::Legacy,
 ];
 
+/// The servers of today that were recorded, and the names of their captures.
+pub const SERVERS: [(Dialect, &str); 3] = [
+    (Dialect::Js, "js"),
+    (Dialect::Python, "python"),
+    (Dialect::Rust, "rust"),
+];
+
 /// An id that no client has made.
 pub const FOREIGN: &str = "ae8c6274-5de5-4dfb-bea2-94490410e0ed";
 
