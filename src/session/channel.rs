@@ -99,10 +99,7 @@ impl Session {
     /// Ends a channel for good: leave, then forget it.
     pub fn close_channel(&mut self, id: ChannelId) {
         self.leave(id);
-        if self.link.is_up() && self.channels.get(&id).is_some_and(|channel| channel.ghost.is_some()) {
-            // A join that we have given up may still be answered, and the name may be joined again.
-            self.send_membership(id, ClientAction::LeaveChannel);
-        }
+        self.leave_ghost(id);
         self.timers.cancel(Timer::Join(id));
         self.writable_wanted.remove(&id);
         if let Some(channel) = self.channels.remove(&id)
@@ -179,6 +176,17 @@ impl Session {
             if self.channel_state(id) != ChannelState::Declined {
                 self.finish_channel(id, ChannelState::Closed, &failure, status::OK, !on_the_wire);
             }
+            self.leave_ghost(id);
+        }
+    }
+
+    /// A join that we have given up may still be answered: leave nobody behind.
+    fn leave_ghost(&mut self, id: ChannelId) {
+        if self.link.is_up()
+            && let Some(channel) = self.channels.get_mut(&id)
+            && channel.ghost.take().is_some()
+        {
+            self.send_membership(id, ClientAction::LeaveChannel);
         }
     }
 

@@ -57,8 +57,7 @@ impl Link {
             self,
             Self::Up { .. }
                 | Self::Ending {
-                    // Nothing may follow a Close.
-                    why: Ending::Goodbye { close_sent: false },
+                    why: Ending::Goodbye { .. },
                     ..
                 }
         )

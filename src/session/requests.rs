@@ -99,6 +99,7 @@ impl Session {
     }
 
     pub(super) fn reply(&mut self, number: u64, envelope: &Envelope<'_>) {
+        self.take_back(number);
         let Some(request) = self.forget_request(number) else {
             return;
         };
@@ -114,6 +115,7 @@ impl Session {
     }
 
     pub(super) fn reply_with_error(&mut self, number: u64, failure: &Failure) {
+        self.take_back(number);
         if let Some(place) = self.requests.get(&number).and_then(|request| request.handed) {
             self.wire.prove(place);
         }

@@ -89,6 +89,8 @@ pub struct Ledger {
     pings: HashMap<u64, u64>,
     open_requests: BTreeMap<u64, u64>,
     done_requests: BTreeSet<u64>,
+    /// Those that were complete when an earlier link ended: nobody waits for their answer.
+    stale_requests: BTreeSet<u64>,
     volatile_lost: u64,
     /// Each DISCONNECTED so far: messages counted in doubt.
     pub in_doubt: u64,
@@ -116,6 +118,7 @@ impl Ledger {
             pings: HashMap::new(),
             open_requests: BTreeMap::new(),
             done_requests: BTreeSet::new(),
+            stale_requests: BTreeSet::new(),
             volatile_lost: 0,
             in_doubt: 0,
         }
@@ -206,6 +209,10 @@ impl Ledger {
                 let mark = sent.mark().expect("the harness marks each message");
                 let accepted = &self.accepted[&mark];
                 assert!(!accepted.handed, "message {mark} is written twice");
+                if let Kind::Request(ticket) = accepted.kind {
+                    let stale = self.stale_requests.contains(&ticket);
+                    assert!(!stale, "request {ticket} is asked after its end, on another link");
+                }
                 if accepted.kind != Kind::Volatile {
                     self.link.counted += 1;
                 }
@@ -262,6 +269,7 @@ impl Ledger {
     pub fn link_gone(&mut self) {
         self.volatile_lost += self.link.volatile_open;
         self.link = LinkAccount::default();
+        self.stale_requests.clone_from(&self.done_requests);
         self.pings.clear();
         self.on_server.clear();
     }

@@ -267,6 +267,39 @@ fn a_pong_proves_what_was_written_before_its_ping() {
 }
 
 #[test]
+fn a_pong_proves_nothing_of_what_went_behind_its_ping() {
+    let (mut peer, channel) = Peer::joined(Dialect::Js, pinging());
+    peer.send(channel).unwrap();
+    // Two are with the driver when the ping is due, two are not.
+    peer.handing = false;
+    peer.send(channel).unwrap();
+    peer.send(channel).unwrap();
+    peer.taking = false;
+    peer.send(channel).unwrap();
+    peer.send(channel).unwrap();
+    peer.advance(25_000);
+    peer.taking = true;
+    peer.drain();
+    peer.hand_over(4);
+    peer.pong(1);
+    peer.lose();
+    assert_eq!(
+        peer.one(EventKind::ClientState).in_doubt,
+        2,
+        "those that the driver took behind the ping"
+    );
+
+    let (mut peer, channel) = Peer::joined(Dialect::Js, pinging());
+    peer.handing = false;
+    peer.send(channel).unwrap();
+    peer.advance(25_000);
+    peer.pong(1);
+    peer.lose();
+    assert_eq!(peer.one(EventKind::ClientState).in_doubt, 0, "it is queued again");
+    assert_eq!(peer.session.outbound_messages(), 1);
+}
+
+#[test]
 fn traffic_and_broadcasts_prove_nothing() {
     let (mut peer, channel) = Peer::joined(Dialect::Js, quiet());
     peer.send(channel).unwrap();

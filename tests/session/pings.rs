@@ -60,6 +60,21 @@ fn traffic_stretches_the_pong_deadline_but_not_for_ever() {
 }
 
 #[test]
+fn no_ping_is_sent_while_reading_is_paused() {
+    let config = Config {
+        ping_interval: 25_000,
+        ..quiet()
+    };
+    let mut peer = Peer::up(Dialect::Js, config);
+    peer.session.reading_paused(true, peer.now);
+    peer.advance(100_000);
+    assert!(peer.actions.is_empty(), "{:?}", peer.actions);
+    peer.session.reading_paused(false, peer.now);
+    peer.advance(25_000);
+    assert!(peer.took(Action::Ping(1)));
+}
+
+#[test]
 fn no_pong_is_asked_for_while_reading_is_paused() {
     let config = Config {
         ping_interval: 25_000,

@@ -47,6 +47,8 @@ enum Step {
     /// The driver.
     Upgraded,
     Ended(i32, i32, Option<Time>),
+    /// The link breaks, the next dial succeeds, and every wanted join is acknowledged.
+    Relink,
     Taking(bool),
     Handing(bool),
     HandOver(u64),
@@ -109,8 +111,9 @@ fn step() -> impl Strategy<Value = Step> {
     let driver = prop_oneof![
         5 => Just(Step::Upgraded),
         2 => (failures, proptest::option::of(0..5_000u64)).prop_map(|((s, h), after)| Step::Ended(s, h, after)),
+        4 => Just(Step::Relink),
         1 => any::<bool>().prop_map(Step::Taking),
-        1 => any::<bool>().prop_map(Step::Handing),
+        2 => any::<bool>().prop_map(Step::Handing),
         3 => (1..4u64).prop_map(Step::HandOver),
         2 => any::<bool>().prop_map(Step::Pong),
         1 => Just(Step::Traffic),
@@ -211,6 +214,23 @@ impl World {
         })
     }
 
+    fn relink(&mut self) {
+        let peer = &mut self.peer;
+        peer.lose();
+        peer.connect();
+        peer.session.reconnect_now(peer.now);
+        peer.drain();
+        if let Some(dial) = (0..1_000).find(|attempt| peer.session.check_dial(*attempt).is_ok()) {
+            peer.session.answer_dial(dial).unwrap();
+            peer.drain();
+        }
+        peer.upgrade();
+        self.step(&Step::Connection);
+        for at in 0..NAMES.len() {
+            self.step(&Step::Said(at, Said::Ack(0)));
+        }
+    }
+
     fn step(&mut self, step: &Step) {
         let peer = &mut self.peer;
         let input = |peer: &mut Peer, input: &dyn Fn(&mut Session, Time)| {
@@ -244,6 +264,7 @@ impl World {
                 retry_after: *retry_after,
                 ..end(*why, *http_status)
             }),
+            Step::Relink => self.relink(),
             Step::Taking(taking) => {
                 peer.taking = *taking;
                 peer.drain();

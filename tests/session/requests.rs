@@ -171,13 +171,18 @@ fn a_cancelled_request_is_not_asked_if_it_has_not_gone() {
 
 #[test]
 fn a_completed_request_is_not_asked_again_after_a_lost_link() {
-    for how in ["cancel", "timeout", "leave"] {
+    for how in ["cancel", "timeout", "reply", "leave"] {
         let (mut peer, channel) = Peer::joined(Dialect::Js, quiet());
         peer.handing = false;
         let request = peer.request(channel).unwrap();
         match how {
             "cancel" => assert!(peer.cancel(request)),
             "timeout" => peer.advance(10_000),
+            "reply" => {
+                // It has arrived in full, the driver has not said so yet.
+                let id = peer.last("BROADCAST", "/c").id;
+                peer.receive(&Dialect::Js.reply("/c", &id, "ok", &json!({})));
+            }
             _ => {
                 peer.leave(channel);
                 peer.join(channel);
