@@ -254,7 +254,11 @@ impl Client {
     }
 
     fn run_driver(self: &Arc<Self>) {
-        let mut shared = lock(&self.shared);
+        self.run_driver_for(&mut lock(&self.shared));
+    }
+
+    /// Whatever has a deadline needs the driver's clock: dials, and requests also before the first dial.
+    pub(super) fn run_driver_for(self: &Arc<Self>, shared: &mut Shared) {
         if !shared.driver_runs && !shared.freed {
             shared.driver_runs = true;
             let client = Arc::clone(self);
@@ -365,7 +369,7 @@ impl Client {
 
     /// Accepts a request with its handler. On an error the handler is never called.
     pub fn request(
-        &self,
+        self: &Arc<Self>,
         id: ChannelId,
         event: &str,
         payload: &str,
@@ -387,6 +391,7 @@ impl Client {
             None
         };
         self.drain(&mut shared);
+        self.run_driver_for(&mut shared);
         drop(shared);
         // Its destroy must not run under the lock.
         drop(refused);

@@ -44,6 +44,8 @@ struct Source {
     reading_paused: bool,
     /// An event of this source is being delivered right now.
     delivering: bool,
+    /// [`EventQueue::detach`] waits for that event and clears the place itself.
+    awaited: bool,
     /// By channel: undelivered DROPPED events and the number of the last.
     dropped: HashMap<u64, (u32, u64)>,
 }
@@ -137,6 +139,7 @@ impl EventQueue {
             bytes: 0,
             reading_paused: false,
             delivering: false,
+            awaited: false,
             dropped: HashMap::new(),
         };
         let place = inner.sources.iter().position(Option::is_none);
@@ -208,14 +211,7 @@ impl EventQueue {
         let mut replies = Vec::new();
         let mut discarded = Vec::new();
         let mut inner = lock(&self.inner);
-        let is_delivering =
-            |inner: &MutexGuard<'_, Inner>| matches!(inner.sources.get(source), Some(Some(s)) if s.delivering);
-        if let Some(deadline) = patience.deadline() {
-            let mut in_time = true;
-            while is_delivering(&inner) && in_time {
-                (inner, in_time) = wait_until(&self.delivered, inner, deadline);
-            }
-        }
+        // First of all, so that at most the event that is being delivered has to be waited for.
         for place in &mut inner.items {
             let Some(item) = place.as_mut().filter(|item| item.source == Some(source)) else {
                 continue;
@@ -228,8 +224,22 @@ impl EventQueue {
             }
         }
         let mut sink = None;
+        if let Some(Some(entry)) = inner.sources.get_mut(source) {
+            sink = entry.sink.take();
+            entry.awaited = patience.deadline().is_some();
+        }
+        if let Some(deadline) = patience.deadline() {
+            let is_delivering =
+                |inner: &MutexGuard<'_, Inner>| matches!(inner.sources.get(source), Some(Some(s)) if s.delivering);
+            let mut in_time = true;
+            while is_delivering(&inner) && in_time {
+                (inner, in_time) = wait_until(&self.delivered, inner, deadline);
+            }
+        }
         if let Some(entry) = inner.sources.get_mut(source) {
-            sink = entry.as_mut().and_then(|source| source.sink.take());
+            if let Some(source) = entry {
+                source.awaited = false;
+            }
             if entry.as_ref().is_some_and(|source| !source.delivering) {
                 *entry = None;
             }
@@ -393,7 +403,10 @@ impl EventQueue {
             if let Some(source) = entry {
                 source.delivering = false;
             }
-            if entry.as_ref().is_some_and(|source| source.sink.is_none()) {
+            if entry
+                .as_ref()
+                .is_some_and(|source| source.sink.is_none() && !source.awaited)
+            {
                 *entry = None;
             }
             self.delivered.notify_all();

@@ -186,7 +186,7 @@ impl Client {
 
     /// Asks and waits for the answer.
     pub fn call(
-        &self,
+        self: &Arc<Self>,
         id: ChannelId,
         event: &str,
         payload: &str,
@@ -208,6 +208,7 @@ impl Client {
             shared.calls.remove(&ticket);
             return Err(failure);
         }
+        self.run_driver_for(&mut shared);
         self.notify.notify_one();
         loop {
             if let Some(Some(_)) = shared.calls.get(&ticket) {
