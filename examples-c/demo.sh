@@ -16,7 +16,7 @@ for program in "$CHAT" "$SERVER"; do
     [ -x "$program" ] || { echo "demo: no program $program" >&2; exit 1; }
 done
 
-dir=$(mktemp -d "${TMPDIR:-/tmp}/pond-demo.XXXXXX") || exit 1
+dir=$(mktemp -d) || exit 1
 log=$dir/conversation
 : >"$log"
 server='' anna='' bert='' readers=''

@@ -90,17 +90,17 @@ void expect_part(const char *text, const char *part, const char *file, int line)
     _fail(file, line);
 }
 
-void expect_error(int32_t got, int32_t expected, pond_error *error, const char *part, const char *what,
+void expect_error(int32_t got, int32_t expected, pond_error **error, const char *part, const char *what,
                   const char *file, int line)
 {
     size_t len = 0;
-    const char *message = pond_error_message(error, &len);
-    if (got == POND_ERROR_INVALID_HANDLE && !error) print_error("(no error object)\n");
+    const char *message = pond_error_message(*error, &len);
     expect_status(got, expected, what, file, line);
-    expect_status(pond_error_status(error), expected, what, file, line);
+    expect_status(pond_error_status(*error), expected, what, file, line);
     expect_part(message, part, file, line);
     if (len != strlen(message) || len == 0) fail_at(NULL, "an error without a message", file, line);
-    pond_error_free(error);
+    pond_error_free(*error);
+    *error = NULL;
 }
 
 /* ---- records ------------------------------------------------------------------------------------------------ */
@@ -112,11 +112,13 @@ static void *must(void *memory)
     exit(2);
 }
 
-static char *copy(const char *text, size_t len)
+/* A copy of one text of the event. */
+static char *copy(const pond_event *event, const char *(*get)(const pond_event *, size_t *))
 {
+    size_t len = 0;
+    const char *text = get(event, &len);
     char *out = must(malloc(len + 1));
-    memcpy(out, text, len);
-    out[len] = 0;
+    memcpy(out, text, len + 1);
     return out;
 }
 
@@ -124,7 +126,6 @@ void record_event(const pond_event *event, void *user_data)
 {
     peer *self = user_data;
     record *r = must(calloc(1, sizeof *r));
-    size_t len;
     r->kind = pond_event_kind(event);
     r->state = pond_event_state(event);
     r->previous = pond_event_previous_state(event);
@@ -140,15 +141,15 @@ void record_event(const pond_event *event, void *user_data)
     r->ticket = pond_event_ticket(event);
     r->channel = pond_event_channel(event);
     r->user_data = pond_event_user_data(event);
-    r->name = copy(pond_event_name(event, &len), len);
-    r->payload = copy(pond_event_payload(event, &len), len);
-    r->message = copy(pond_event_message(event, &len), len);
-    r->code = copy(pond_event_error_code(event, &len), len);
-    r->details = copy(pond_event_details(event, &len), len);
-    r->channel_name = copy(pond_event_channel_name(event, &len), len);
-    r->users = copy(pond_event_users(event, &len), len);
-    r->changed = copy(pond_event_changed(event, &len), len);
-    r->request_id = copy(pond_event_request_id(event, &len), len);
+    r->name = copy(event, pond_event_name);
+    r->payload = copy(event, pond_event_payload);
+    r->message = copy(event, pond_event_message);
+    r->code = copy(event, pond_event_error_code);
+    r->details = copy(event, pond_event_details);
+    r->channel_name = copy(event, pond_event_channel_name);
+    r->users = copy(event, pond_event_users);
+    r->changed = copy(event, pond_event_changed);
+    r->request_id = copy(event, pond_event_request_id);
 
     pthread_mutex_lock(&self->mutex);
     if (self->count == self->capacity) {

@@ -145,10 +145,10 @@ void expect_status(int64_t got, int64_t expected, const char *what, const char *
 #define OK(call) STATUS(POND_OK, call)
 void expect_part(const char *text, const char *part, const char *file, int line);
 #define CONTAINS(text, part) expect_part((text), (part), __FILE__, __LINE__)
-/* The call fails with that status and an error that says so; its message contains `part`. */
-void expect_error(int32_t got, int32_t expected, pond_error *error, const char *part, const char *what,
+/* The call fails with that status, and the variable `error` says so, too; its message contains `part`. It is freed. */
+void expect_error(int32_t got, int32_t expected, pond_error **error, const char *part, const char *what,
                   const char *file, int line);
-#define ERROR(expected, part, call) expect_error((call), (expected), error, (part), #call, __FILE__, __LINE__)
+#define ERROR(expected, part, call) expect_error((call), (expected), &error, (part), #call, __FILE__, __LINE__)
 
 int test_setup(void **state);
 int test_teardown(void **state);

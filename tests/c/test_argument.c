@@ -15,14 +15,14 @@ static void bad_json(void **state)
     uint64_t ticket = 1;
     (void)state;
     OK(pond_channel_join(channel));
-    ERROR(POND_ERROR_INVALID_JSON, "line 2, column 7", pond_channel_send(channel, "x", "{\"a\":\n  tru,}", &error));
+    ERROR(POND_ERROR_INVALID_JSON, "line 2, column 3", pond_channel_send(channel, "x", "{\"a\":\n  tru,}", &error));
     ERROR(POND_ERROR_INVALID_JSON, "line 1, column 1", pond_channel_send(channel, "x", "[1]", &error));
     ERROR(POND_ERROR_INVALID_JSON, "line 1, column 1", pond_channel_send(channel, "x", "\"text\"", &error));
     ERROR(POND_ERROR_INVALID_JSON, "line 1, column 1", pond_channel_send(channel, "x", "", &error));
     ERROR(POND_ERROR_INVALID_JSON, "line 1, column 4", pond_channel_send(channel, "x", "{} {}", &error));
     ERROR(POND_ERROR_INVALID_JSON, "line 1", pond_channel_send(channel, "x", "{\"n\":NaN}", &error));
     /* Columns count characters, not bytes. */
-    ERROR(POND_ERROR_INVALID_JSON, "line 1, column 8", pond_channel_send(channel, "x", "{\"\xc3\xa4\xf0\x9f\x98\x80\":x}", &error));
+    ERROR(POND_ERROR_INVALID_JSON, "line 1, column 7", pond_channel_send(channel, "x", "{\"\xc3\xa4\xf0\x9f\x98\x80\":x}", &error));
     ERROR(POND_ERROR_INVALID_JSON, "line", pond_channel_send_n(channel, "x", 1, "{}", 1, &error));
     ERROR(POND_ERROR_INVALID_JSON, "line", pond_channel_send_volatile(channel, "x", 1, "[]", 2, &error));
     ERROR(POND_ERROR_INVALID_JSON, "line", pond_channel_set_join_params(channel, "nothing", &error));
@@ -256,11 +256,17 @@ static void logs_tell_no_secret(void **state)
     expect(wrong, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_DISCONNECTED);
     OK(pond_client_free(wrong->client));
     OK(pond_client_free(anna->client));
-    OK(pond_shutdown(DEADLINE));
-    wrong->queue = anna->queue = NULL;
     k = (size_t)destroyed();
-    OK(pond_log_set(POND_LOG_OFF, NULL, NULL, NULL));
+    OK(pond_log_set(POND_LOG_INFO, on_log, registering(NULL), count_destroy)); /* replaces */
     assert_int_equal(destroyed(), k + 1);
+    OK(pond_log_set(POND_LOG_OFF, NULL, NULL, NULL));
+    assert_int_equal(destroyed(), k + 2);
+    STATUS(POND_ERROR_INVALID_ARGUMENT, pond_log_set(17, on_log, registering(NULL), count_destroy));
+    assert_int_equal(destroyed(), k + 3);
+    OK(pond_log_set(POND_LOG_TRACE, on_log, registering(NULL), count_destroy));
+    OK(pond_shutdown(DEADLINE)); /* removes it; the queues' wake functions go as well */
+    assert_int_equal(destroyed(), k + 4 + (mode == WAKE ? 2 : 0));
+    wrong->queue = anna->queue = NULL;
     assert_true(log_lines > 0);
     assert_int_equal(log_wrong, 0);
     for (i = 0; i < sizeof secrets / sizeof *secrets; i++) {

@@ -101,6 +101,7 @@ static void cancelled(void **state)
     uint64_t ticket = ask(anna, channel, "slow", "{\"ms\":100}", DEADLINE);
     const record *r;
     (void)state;
+    OK(pond_client_flush(anna->client, DEADLINE)); /* else it might not even be sent */
     OK(pond_channel_cancel_request(channel, ticket));
     STATUS(POND_EMPTY, pond_channel_cancel_request(channel, ticket));
     STATUS(POND_EMPTY, pond_channel_cancel_request(channel, 4711000));
