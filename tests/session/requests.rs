@@ -204,6 +204,30 @@ fn a_completed_request_is_not_asked_again_after_a_lost_link() {
 }
 
 #[test]
+fn a_request_that_was_answered_while_queued_again_is_not_asked() {
+    for failed in [false, true] {
+        let (mut peer, channel) = Peer::joined(Dialect::Js, quiet());
+        peer.handing = false;
+        let ticket = peer.request(channel).unwrap();
+        let id = peer.last("BROADCAST", "/c").id;
+        peer.lose();
+        peer.handing = true;
+        peer.forget();
+        peer.skip();
+        peer.accept();
+        let frame = if failed {
+            Dialect::Js.request_error("/c", &id)
+        } else {
+            Dialect::Js.reply("/c", &id, "ok", &json!({}))
+        };
+        peer.receive(&frame);
+        assert_eq!(peer.one(EventKind::Reply).ticket, ticket);
+        peer.ack("/c");
+        assert_eq!(peer.words(), ["JOIN_CHANNEL"]);
+    }
+}
+
+#[test]
 fn close_decline_and_disconnect_complete_them() {
     let (mut peer, channel, ticket, _) = asked(Dialect::Js);
     peer.leave(channel);
