@@ -279,10 +279,10 @@ static void on_input(chat *self)
 
 /* ---- beginning and end -------------------------------------------------------------------------------------- */
 
-static void check(const char *what, int32_t status, pond_error *error)
+static void check(const char *what, int32_t status, pond_error **error)
 {
     if (status >= POND_OK) return;
-    fprintf(stderr, "chat: %s: %s %s\n", what, pond_status_name(status), pond_error_message(error, NULL));
+    fprintf(stderr, "chat: %s: %s %s\n", what, pond_status_name(status), error ? pond_error_message(*error, NULL) : "");
     exit(EXIT_FAILURE);
 }
 
@@ -298,12 +298,12 @@ static void start(chat *self, pond_queue *queue, const char *url, const char *to
     check("token", pond_json_quote(token, strlen(token), &secret), NULL);
     check("name", pond_json_quote(self->name, strlen(self->name), &name), NULL);
     snprintf(json, sizeof json, "{\"token\":%s,\"name\":%s}", secret, name);
-    check(url, pond_client_new(url, json, options, &self->client, &error), error);
+    check(url, pond_client_new(url, json, options, &self->client, &error), &error);
     pond_options_free(options);
 
     snprintf(json, sizeof json, "{\"username\":%s,\"history\":true}", name);
     snprintf(channel, sizeof channel, "/chat/%s", self->room);
-    check(channel, pond_client_channel(self->client, channel, json, &self->channel, &error), error);
+    check(channel, pond_client_channel(self->client, channel, json, &self->channel, &error), &error);
     pond_string_free(secret);
     pond_string_free(name);
 

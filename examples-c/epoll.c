@@ -24,11 +24,10 @@ typedef struct app {
     int ticks, sent, received, answered, leaving, done;
 } app;
 
-static void check(const char *what, int32_t status, pond_error *error)
+static void check(const char *what, int32_t status, pond_error **error)
 {
     if (status == POND_OK) return;
-    fprintf(stderr, "%s: %s %s\n", what, pond_status_name(status), pond_error_message(error, NULL));
-    pond_error_free(error);
+    fprintf(stderr, "%s: %s %s\n", what, pond_status_name(status), error ? pond_error_message(*error, NULL) : "");
     exit(EXIT_FAILURE);
 }
 
@@ -81,7 +80,7 @@ static void on_tick(app *self)
         check("request", pond_channel_request(self->channel, "ping", NULL, 5000, on_reply, self, NULL, NULL, &error),
               error);
     snprintf(payload, sizeof payload, "{\"text\":\"tick %d\"}", self->sent);
-    check("send", pond_channel_send(self->channel, "message", payload, &error), error);
+    check("send", pond_channel_send(self->channel, "message", payload, &error), &error);
 }
 
 static void watch(int poller, int fd)
@@ -116,7 +115,7 @@ int main(int argc, char **argv)
     check("token", pond_json_quote(token, strlen(token), &quoted), NULL);
     snprintf(params, sizeof params, "{\"token\":%s}", quoted);
     pond_string_free(quoted);
-    check("client", pond_client_new(url, params, options, &self.client, &error), error);
+    check("client", pond_client_new(url, params, options, &self.client, &error), &error);
     pond_options_free(options);
     check("handler", pond_client_on_state(self.client, on_client_state, &self, NULL, NULL), NULL);
     check("channel", pond_client_channel(self.client, "/chat/epoll", "{\"username\":\"epoll\"}", &self.channel, &error),

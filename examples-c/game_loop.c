@@ -25,11 +25,10 @@ typedef struct game {
     int64_t longest_handler;  /* microseconds */
 } game;
 
-static void check(const char *what, int32_t status, pond_error *error)
+static void check(const char *what, int32_t status, pond_error **error)
 {
     if (status == POND_OK) return;
-    fprintf(stderr, "%s: %s %s\n", what, pond_status_name(status), pond_error_message(error, NULL));
-    pond_error_free(error);
+    fprintf(stderr, "%s: %s %s\n", what, pond_status_name(status), error ? pond_error_message(*error, NULL) : "");
     exit(EXIT_FAILURE);
 }
 
@@ -83,7 +82,7 @@ static void ask_for_burst(pond_channel *channel)
     check("frame", pond_json_quote(frame, sizeof frame - 1, &quoted), NULL);
     snprintf(payload, sizeof payload, "{\"frames\":[%s],\"count\":%d}", quoted, BURST);
     pond_string_free(quoted);
-    check("burst", pond_channel_send(channel, "raw", payload, &error), error);
+    check("burst", pond_channel_send(channel, "raw", payload, &error), &error);
 }
 
 static int send_position(pond_channel *channel, int frame)
@@ -112,9 +111,9 @@ int main(int argc, char **argv)
     check("queue", pond_queue_new(&queue), NULL);
     check("options", pond_options_new(&options), NULL);
     check("options", pond_options_set_queue(options, queue), NULL);
-    check("client", pond_client_new(url, NULL, options, &client, &error), error);
+    check("client", pond_client_new(url, NULL, options, &client, &error), &error);
     pond_options_free(options);
-    check("channel", pond_client_channel(client, "/world/1", NULL, &self.channel, &error), error);
+    check("channel", pond_client_channel(client, "/world/1", NULL, &self.channel, &error), &error);
     check("handler", pond_channel_on_event(self.channel, "world", on_world, &self, NULL, NULL), NULL);
     check("handler", pond_channel_on_state(self.channel, on_state, &self, NULL, NULL), NULL);
     check("connect", pond_client_connect(client), NULL);

@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void check(const char *what, int32_t status, pond_error *error)
+static void check(const char *what, int32_t status, pond_error **error)
 {
     if (status >= POND_OK) return;
-    fprintf(stderr, "%s: %s %s\n", what, pond_status_name(status), pond_error_message(error, NULL));
-    pond_error_free(error);
+    fprintf(stderr, "%s: %s %s\n", what, pond_status_name(status), error ? pond_error_message(*error, NULL) : "");
     exit(EXIT_FAILURE);
 }
 
@@ -34,9 +33,9 @@ int main(int argc, char **argv)
     check("token", pond_json_quote(token, strlen(token), &quoted), NULL);
     snprintf(params, sizeof params, "{\"token\":%s,\"greet\":1}", quoted);
     pond_string_free(quoted);
-    check("client", pond_client_new(url, params, options, &client, &error), error);
+    check("client", pond_client_new(url, params, options, &client, &error), &error);
     pond_options_free(options);
-    check("channel", pond_client_channel(client, "/chat/42", "{\"username\":\"pull\"}", &channel, &error), error);
+    check("channel", pond_client_channel(client, "/chat/42", "{\"username\":\"pull\"}", &channel, &error), &error);
 
     /* Both only begin here: the join waits for the connection. */
     check("connect", pond_client_connect(client), NULL);
@@ -66,9 +65,9 @@ int main(int argc, char **argv)
             printf("channel  %s %s -> %s\n", pond_event_channel_name(event, NULL),
                    pond_state_name(pond_event_previous_state(event)), pond_state_name(pond_event_state(event)));
             if (pond_event_state(event) == POND_CHANNEL_JOINED) {
-                check("send", pond_channel_send(channel, "message", "{\"text\":\"from a loop\"}", &error), error);
+                check("send", pond_channel_send(channel, "message", "{\"text\":\"from a loop\"}", &error), &error);
                 /* No function: the reply comes to this loop as an event. */
-                check("request", pond_channel_request(channel, "ping", "{}", 0, NULL, NULL, NULL, NULL, &error), error);
+                check("request", pond_channel_request(channel, "ping", "{}", 0, NULL, NULL, NULL, NULL, &error), &error);
             } else if (pond_event_state(event) == POND_CHANNEL_DECLINED) {
                 pond_client_disconnect(client);
             }

@@ -13,11 +13,10 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
 static int pending;
 
-static void check(const char *what, int32_t status, pond_error *error)
+static void check(const char *what, int32_t status, pond_error **error)
 {
     if (status == POND_OK) return;
-    fprintf(stderr, "%s: %s %s\n", what, pond_status_name(status), pond_error_message(error, NULL));
-    pond_error_free(error);
+    fprintf(stderr, "%s: %s %s\n", what, pond_status_name(status), error ? pond_error_message(*error, NULL) : "");
     exit(EXIT_FAILURE);
 }
 
@@ -51,7 +50,7 @@ static uint64_t ask(pond_channel *channel, const char *label, const char *event,
     pending++;
     pthread_mutex_unlock(&lock);
     status = pond_channel_request(channel, event, payload, timeout, on_reply, (void *)label, on_end, &ticket, &error);
-    check(label, status, error);
+    check(label, status, &error);
     return ticket;
 }
 
@@ -70,8 +69,8 @@ int main(int argc, char **argv)
     check("token", pond_json_quote(token, strlen(token), &quoted), NULL);
     snprintf(params, sizeof params, "{\"token\":%s}", quoted);
     pond_string_free(quoted);
-    check("client", pond_client_new(url, params, NULL, &client, &error), error);
-    check("channel", pond_client_channel(client, "/chat/42", "{\"username\":\"asker\"}", &channel, &error), error);
+    check("client", pond_client_new(url, params, NULL, &client, &error), &error);
+    check("channel", pond_client_channel(client, "/chat/42", "{\"username\":\"asker\"}", &channel, &error), &error);
     check("connect", pond_client_connect(client), NULL);
     check("join", pond_channel_join(channel), NULL);
 
@@ -93,12 +92,12 @@ int main(int argc, char **argv)
     status = pond_channel_call(channel, "no-such-event", "{}", 5000, &reply, &error);
     printf("call      %s: %s\n", pond_status_name(status), pond_error_message(error, NULL));
     pond_error_free(error);
-    check("call", pond_channel_call(channel, "ping", "{\"n\":3}", 5000, &reply, &error), error);
+    check("call", pond_channel_call(channel, "ping", "{\"n\":3}", 5000, &reply, &error), &error);
     printf("call      %s %s\n", pond_event_name(reply, NULL), pond_event_payload(reply, NULL));
     pond_event_free(reply);
 
     pond_client_disconnect(client);
-    check("bye", pond_client_wait_state(client, POND_CLIENT_DISCONNECTED, 3000, &error), error);
+    check("bye", pond_client_wait_state(client, POND_CLIENT_DISCONNECTED, 3000, &error), &error);
     pond_client_free(client);
     return EXIT_SUCCESS;
 }
