@@ -92,7 +92,7 @@ static int send_position(pond_channel *channel, int frame)
     int len = snprintf(payload, sizeof payload, "{\"x\":%d,\"y\":%d}", frame % 640, frame % 480);
     int32_t status = pond_channel_send_volatile(channel, "position", 8, payload, (size_t)len, &error);
     if (status == POND_SKIPPED) return 0; /* not joined, or the network is slow: the next one is fresher */
-    check("position", status, error);
+    check("position", status, &error);
     return 1;
 }
 

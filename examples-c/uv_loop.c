@@ -88,7 +88,7 @@ static void on_tick(uv_timer_t *timer)
     if (pond_channel_state(self->channel) != POND_CHANNEL_JOINED || self->sent == MESSAGES) return;
     if (self->sent++ == 0)
         check("request", pond_channel_request(self->channel, "ping", NULL, 5000, on_reply, self, NULL, NULL, &error),
-              error);
+              &error);
     snprintf(payload, sizeof payload, "{\"text\":\"tick %d\"}", self->sent);
     check("send", pond_channel_send(self->channel, "message", payload, &error), &error);
 }
@@ -134,7 +134,7 @@ int main(int argc, char **argv)
     pond_options_free(options);
     check("handler", pond_client_on_state(self.client, on_client_state, &self, NULL, NULL), NULL);
     check("channel", pond_client_channel(self.client, "/chat/uv", "{\"username\":\"uv\"}", &self.channel, &error),
-          error);
+          &error);
     check("handler", pond_channel_on_event(self.channel, "message", on_message, &self, NULL, NULL), NULL);
     check("connect", pond_client_connect(self.client), NULL);
     check("join", pond_channel_join(self.channel), NULL);
