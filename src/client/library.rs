@@ -1,10 +1,11 @@
 //! What all clients of a process share: the I/O thread, the dispatch threads, the default TLS configuration.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use once_cell::sync::OnceCell;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
@@ -20,7 +21,7 @@ pub struct Library {
     io: Mutex<Io>,
     ended: Condvar,
     pool: Arc<Pool>,
-    default_tls: OnceLock<Result<Arc<rustls::ClientConfig>, String>>,
+    default_tls: OnceCell<Result<Arc<rustls::ClientConfig>, String>>,
 }
 
 struct Io {
@@ -45,7 +46,7 @@ impl Library {
             }),
             ended: Condvar::new(),
             pool: Arc::new(Pool::default()),
-            default_tls: OnceLock::new(),
+            default_tls: OnceCell::new(),
         });
         let weak = Arc::downgrade(&library);
         let thread = threads::spawn("pond-io", move || {

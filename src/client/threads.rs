@@ -1,13 +1,14 @@
 //! How the library starts its threads.
 
 use std::io;
-use std::sync::OnceLock;
 use std::thread::{Builder, JoinHandle};
+
+use once_cell::sync::OnceCell;
 
 /// Runs its argument in a state that a new thread shall inherit.
 pub type SpawnGuard = fn(&mut dyn FnMut());
 
-static GUARD: OnceLock<SpawnGuard> = OnceLock::new();
+static GUARD: OnceCell<SpawnGuard> = OnceCell::new();
 
 /// Sets what surrounds every thread start (the C face blocks all signals there). The first one counts.
 pub fn set_spawn_guard(guard: SpawnGuard) {

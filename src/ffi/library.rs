@@ -3,6 +3,8 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::PoisonError;
 
+use once_cell::sync::Lazy;
+
 use crate::client::Selector;
 use crate::client::sync::{deadline, inside_callback};
 use crate::session::{Failure, status};
@@ -44,8 +46,8 @@ pub extern "C" fn pond_state_name(state: i32) -> *const c_char {
 fn terminated(name: &'static str) -> *const c_char {
     use std::collections::HashMap;
     use std::ffi::CString;
-    use std::sync::{LazyLock, RwLock};
-    static NAMES: LazyLock<RwLock<HashMap<&'static str, &'static CStr>>> = LazyLock::new(RwLock::default);
+    use std::sync::RwLock;
+    static NAMES: Lazy<RwLock<HashMap<&'static str, &'static CStr>>> = Lazy::new(RwLock::default);
     if let Some(known) = NAMES.read().unwrap_or_else(PoisonError::into_inner).get(name) {
         return known.as_ptr();
     }

@@ -8,8 +8,6 @@ use super::{Action, Session};
 
 /// A connection that lived so long resets the backoff, and a legacy one counts as accepted.
 const STABLE_AFTER: Time = 5_000;
-/// How long traffic can put off the pong deadline, in pong timeouts.
-const PONG_PATIENCE: Time = 3;
 /// How long `disconnect` may take.
 pub const GOODBYE: Time = 2_000;
 
@@ -66,15 +64,6 @@ impl Link {
     pub fn is_up(&self) -> bool {
         matches!(self, Self::Up { .. })
     }
-}
-
-/// Pings of the current link.
-#[derive(Debug, Default)]
-pub(super) struct PingState {
-    serial: u64,
-    /// When it was sent and what its pong proves.
-    outstanding: Option<(Time, u64)>,
-    reading_paused: bool,
 }
 
 /// How a dial or a socket ended, in the driver's words.
@@ -254,41 +243,6 @@ impl Session {
         }
     }
 
-    /// Bytes came, of whatever kind.
-    pub fn traffic(&mut self, now: Time) {
-        if let Some((sent, _)) = self.ping.outstanding
-            && self.timers.get(Timer::Pong).is_some()
-        {
-            // A zombie that still sends but answers no ping must be found as well, so traffic only stretches the deadline.
-            let limit = sent + PONG_PATIENCE * self.config.pong_timeout;
-            self.timers
-                .set(Timer::Pong, (now + self.config.pong_timeout).min(limit));
-        }
-    }
-
-    /// A pong came.
-    pub fn pong(&mut self, serial: u64) {
-        if let Some((_, mark)) = self.ping.outstanding
-            && serial == self.ping.serial
-        {
-            self.ping.outstanding = None;
-            self.timers.cancel(Timer::Pong);
-            self.wire.prove(mark);
-        }
-    }
-
-    /// The driver has stopped reading (the program does not drain its events), or reads again.
-    pub fn reading_paused(&mut self, paused: bool, now: Time) {
-        self.ping.reading_paused = paused;
-        if paused {
-            self.timers.cancel(Timer::Pong);
-        } else if self.ping.outstanding.is_some() && self.link.is_up() {
-            // What waits unread in the system counts from now.
-            self.ping.outstanding = self.ping.outstanding.map(|(_, mark)| (now, mark));
-            self.timers.set(Timer::Pong, now + self.config.pong_timeout);
-        }
-    }
-
     /// A dial failed, or the socket is gone.
     pub fn link_ended(&mut self, now: Time, end: LinkEnd) {
         if !self.is_linked() {
@@ -299,6 +253,7 @@ impl Session {
         self.cancel_link_timers();
         // What was still to be done was for this link.
         self.actions.clear();
+        self.connection_id = None;
         self.ping.outstanding = None;
         self.ping.reading_paused = false;
         match link {
@@ -490,17 +445,6 @@ impl Session {
         } else {
             self.abort(Ending::Failed(failure));
         }
-    }
-
-    fn ping_due(&mut self, now: Time) {
-        self.timers.set(Timer::Ping, now + self.config.ping_interval);
-        if self.ping.outstanding.is_some() || self.ping.reading_paused {
-            return;
-        }
-        self.ping.serial += 1;
-        self.ping.outstanding = Some((now, self.wire.mark()));
-        self.timers.set(Timer::Pong, now + self.config.pong_timeout);
-        self.actions.push_back(Action::Ping(self.ping.serial));
     }
 
     /// CONNECTION came, or the grace of the old dialect is over.

@@ -8,6 +8,7 @@
 mod channel;
 pub mod config;
 pub mod event;
+mod heartbeat;
 mod inbound;
 mod link;
 mod outbound;
@@ -96,7 +97,7 @@ pub struct Session {
     tickets: HashMap<u64, u64>,
     timers: Timers,
     wire: Wire,
-    ping: link::PingState,
+    ping: heartbeat::PingState,
     writable_wanted: BTreeSet<ChannelId>,
     events: VecDeque<Event>,
     actions: VecDeque<Action>,
@@ -128,7 +129,7 @@ impl Session {
             tickets: HashMap::new(),
             timers: Timers::default(),
             wire: Wire::default(),
-            ping: link::PingState::default(),
+            ping: heartbeat::PingState::default(),
             writable_wanted: BTreeSet::new(),
             events: VecDeque::new(),
             actions: VecDeque::new(),
