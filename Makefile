@@ -1,0 +1,79 @@
+# libpondsocket. What people need first:
+#   make demo     builds the library, starts a real server, and has two C programs chat through it
+#   make test     sets itself up and runs every test
+#   make help     the rest
+
+CARGO ?= cargo
+export PATH := $(CURDIR)/build/venv/bin:$(PATH)
+LIB := target/release/libpondsocket.so
+SERVER := target/release/pond-test-server
+RUST_SOURCES := $(shell find src build.rs Cargo.toml Cargo.lock -type f)
+SERVER_SOURCES := $(shell find server/src server/Cargo.toml Cargo.lock -type f)
+
+help:
+	@sed -n 's/^#   //p; s/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | sort -u
+
+lib: $(LIB) ## the shared library, as small as it gets: target/release/libpondsocket.so
+# Named crate types: only without the rlib does the whole program get optimised at link time.
+$(LIB): $(RUST_SOURCES)
+	$(CARGO) rustc --release --lib --crate-type cdylib
+	@touch $@
+
+static: ## the static library: target/release/libpondsocket.a
+	$(CARGO) rustc --release --lib --crate-type staticlib
+
+server: $(SERVER) ## the server of the demo and the tests
+$(SERVER): $(SERVER_SOURCES)
+	$(CARGO) build --release -p pond-test-server
+	@touch $@
+
+examples: lib ## the C examples: examples-c/build
+	$(MAKE) -C examples-c
+
+setup-build:
+	@tools/setup.sh build
+setup:
+	@tools/setup.sh test
+
+demo: setup-build lib server ## a conversation over a real server that dies and comes back
+	@$(MAKE) --no-print-directory -s -C examples-c demo POND_TEST_SERVER=$(CURDIR)/$(SERVER)
+
+test: setup test-rust test-c test-contract test-loops test-examples test-size valgrind ## everything
+	@echo "all tests passed"
+
+test-rust: ## the floors, the header, the server
+	$(CARGO) build --lib
+	$(CARGO) test --workspace
+
+test-c: lib server ## the C tests over the real server, in every mode of delivery
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/c/run.sh
+
+test-contract: lib server ## the shutdown contract, misuse of every function, dials and process state
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/contract/run.sh
+
+test-loops: lib server examples ## other people's event loops, and what a program may rely on in them
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/loops/run.sh
+
+test-examples: lib server examples ## the examples and the demo
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/examples.sh
+
+test-size: lib ## the size of the stripped library
+	tests/size.sh $(LIB)
+
+valgrind: lib server examples ## memcheck: quick start and C tests
+	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/examples.sh quickstart
+	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/c/run.sh
+
+lint: ## format and clippy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+header: ## writes include/pondsocket.h
+	POND_WRITE_HEADER=1 $(CARGO) test --test header the_committed_header
+
+clean:
+	$(CARGO) clean
+	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build
+
+.PHONY: help lib static server examples setup-build setup demo test test-rust test-c test-contract test-loops test-examples \
+	test-size valgrind lint header clean

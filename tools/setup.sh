@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Checks what the tests need and installs what is missing where it can: Debian packages as root, Python's cffi in build/venv.
+#   setup.sh build    only what building the library and the demo needs
+#   setup.sh test     everything
+set -eu
+cd "$(dirname "$0")/.."
+what=${1:-test}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+headers() { printf '#include <%s>\n' "$1" | ${CC:-cc} -E -x c - >/dev/null 2>&1; }
+
+has cargo || { echo "setup: Rust is missing: install it with rustup (1.85 or newer)" >&2; exit 1; }
+
+missing=''
+need() { missing="$missing $1"; }
+{ has "${CC:-cc}" && has make; } || need build-essential
+if [ "$what" = test ]; then
+    has clang || need clang
+    has luajit || need luajit
+    has valgrind || need valgrind
+    has nm || need binutils
+    has python3 || need python3
+    has pkg-config || need pkg-config
+    headers setjmp.h && printf '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <cmocka.h>\n' \
+        | ${CC:-cc} -E -x c - >/dev/null 2>&1 || need libcmocka-dev
+    for pair in libuv:libuv1-dev glib-2.0:libglib2.0-dev sdl2:libsdl2-dev; do
+        pkg-config --exists "${pair%%:*}" 2>/dev/null || need "${pair##*:}"
+    done
+fi
+
+if [ -n "$missing" ]; then
+    if has apt-get && [ "$(id -u)" = 0 ]; then
+        echo "setup: installing$missing" >&2
+        export DEBIAN_FRONTEND=noninteractive
+        # shellcheck disable=SC2086 # a list of names
+        { apt-get update -q && apt-get install -q -y --no-install-recommends $missing; } >build-setup.log 2>&1 || {
+            cat build-setup.log >&2
+            rm -f build-setup.log
+            exit 1
+        }
+        rm -f build-setup.log
+    else
+        echo "setup: missing (Debian's names):$missing" >&2
+        exit 1
+    fi
+fi
+
+if [ "$what" = test ] && ! PATH="$PWD/build/venv/bin:$PATH" python3 -c 'import cffi' 2>/dev/null; then
+    echo "setup: installing cffi into build/venv" >&2
+    python3 -m venv build/venv || {
+        [ "$(id -u)" = 0 ] && has apt-get && apt-get install -q -y python3-venv >/dev/null && python3 -m venv build/venv
+    }
+    build/venv/bin/pip install -q cffi setuptools
+fi
