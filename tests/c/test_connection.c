@@ -121,14 +121,19 @@ static void zombie_is_found(void **state)
     peer *anna;
     pond_channel *channel;
     const record *r;
+    int i;
     (void)state;
     OK(pond_options_set_ping_interval_ms(options, ms(100)));
     OK(pond_options_set_pong_timeout_ms(options, ms(200)));
     anna = script_peer(options);
     channel = joined(anna, room("zombie"), NULL);
     OK(pond_channel_send(channel, "mute", "{}", NULL));
+    for (i = 0; i < 3; i++) OK(pond_channel_send(channel, "lost", "{}", NULL));
+    OK(pond_client_flush(anna->client, DEADLINE));
     r = expect(anna, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_DISCONNECTED,
                .status = POND_ERROR_CONNECTION_LOST);
+    assert_int_equal(r->in_doubt, 4); /* nothing was heard behind "mute": nobody knows */
+    assert_int_equal(count(anna, .kind = POND_EVENT_DROPPED), 0);
     expect(anna, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_STALLED);
     expect(anna, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_CONNECTED, .from = SINCE(r));
     expect(anna, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED, .from = SINCE(r));

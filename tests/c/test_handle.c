@@ -4,6 +4,7 @@
  */
 #include "pond_test.h"
 
+#include <signal.h>
 #include <sys/wait.h>
 
 #define BAD(call) STATUS(POND_ERROR_INVALID_HANDLE, call)
@@ -227,16 +228,24 @@ static void forked(void **state)
     peer *anna = chat_peer("anna");
     pond_channel *channel = joined(anna, room("fork"), NULL);
     pond_event *event = NULL;
-    int status = -1;
+    int result = -1, ends[2];
     pid_t pid;
     (void)state;
     OK(pond_channel_call(channel, "ping", "{}", DEADLINE, &event, NULL));
+    assert_int_equal(pipe(ends), 0);
     pid = fork();
     assert_true(pid >= 0);
-    if (pid == 0) _exit(child(anna, channel, event));
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    if (pid == 0) {
+        result = child(anna, channel, event);
+        /* Killed, not ended: a leak checker would blame it for what it abandons on purpose. */
+        if (write(ends[1], &result, sizeof result) == (ssize_t)sizeof result) kill(getpid(), SIGKILL);
+        _exit(99);
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &result, sizeof result), sizeof result);
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(result, 0);
     pond_event_free(event);
     /* The parent goes on as if nothing had been. */
     OK(pond_channel_call(channel, "ping", "{}", DEADLINE, &event, NULL));

@@ -26,7 +26,7 @@ static void many_in_flight(void **state)
     }
     for (i = 0; i < COUNT; i++) {
         const record *r = reply(anna, tickets[i]);
-        char n[16];
+        char n[24];
         snprintf(n, sizeof n, "\"n\":%d}", i);
         STATUS(POND_OK, r->status);
         assert_string_equal(r->name, "slow");
