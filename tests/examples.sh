@@ -20,7 +20,7 @@ trap 'exit 130' INT TERM
 "$server" --port 0 --quiet >"$dir/server" </dev/null &
 pid=$!
 tries=100
-until grep -q '^listening ' "$dir/server"; do
+until grep -q "^listening " "$dir/server" 2>/dev/null; do
     tries=$((tries - 1))
     [ "$tries" -gt 0 ] || { echo "the server did not start" >&2; exit 1; }
     sleep 0.1
@@ -54,6 +54,21 @@ expect pull '^endpoint welcome ' 'CONNECTING -> CONNECTED$' 'JOINING -> JOINED$'
     'JOINED -> CLOSED$' 'CONNECTED -> DISCONNECTED$'
 expect request '^quick     pong ' '^quicker   echo ' '^unknown   POND_ERROR_SERVER: NOT_FOUND' '^slow      slow ' \
     '^silent    POND_ERROR_TIMEOUT' '^cancelled POND_ERROR_CANCELLED' '^call      pong '
+# The program of the README, as pasted.
+readme() {
+    [ -z "$only" ] || [ "$only" = readme ] || return 0
+    sed -n '/^```c$/,/^```$/p' ../README.md | grep -v '^```' >"$dir/hello.c"
+    if ${CC:-cc} -std=c99 -Wall -Wextra -Wpedantic -Werror -I../include "$dir/hello.c" -o "$dir/hello" -L../target/release -lpondsocket \
+        "-Wl,-rpath,$(cd ../target/release && pwd)" && timeout 60 "$dir/hello" "$url" >"$dir/out" 2>&1 \
+        && grep -q '^answer: {"room":"42"}$' "$dir/out" && grep -q '^message: .*"text":"hello"' "$dir/out"; then
+        echo "ok readme"
+        passed=$((passed + 1))
+    else
+        echo "FAILED readme"; cat "$dir/out"
+        failed=$((failed + 1))
+    fi
+}
+readme
 if [ -z "$only" ]; then
     if CHAT=build/chat POND_TEST_SERVER=$server ./demo.sh >"$dir/out" 2>&1; then
         echo "ok demo"; passed=$((passed + 1))
