@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * A program that stops reading under a flood: memory stays under the bound, nothing is lost, the link lives on.
+ */
+#include "loops.h"
+
+enum {
+    LIMIT_EVENTS = 1000,
+    LIMIT_BYTES = 1024 * 1024,
+    BATCH = 256, /* frames that one batch may exceed the limit by */
+    RUNS = 3,
+    RUN = 100000, /* the endpoint's most */
+    PAD = 200,
+    FRAME = 1024, /* more than a frame of this flood has */
+    /* What the process may grow by: the bound, a batch, the socket's buffers, the allocator's pages. The flood has
+     * 90 MB. */
+    GROWTH = 8 * 1024 * 1024
+};
+
+static int unread_states;
+
+/* Takes a batch; the flood's next number is *next. */
+static void take(pond_queue *queue, int *next)
+{
+    pond_event *events[BATCH];
+    uint32_t count, i;
+    OK(pond_queue_next_many(queue, DEADLINE, events, BATCH, &count));
+    for (i = 0; i < count; i++) {
+        if (pond_event_kind(events[i]) == POND_EVENT_MESSAGE) {
+            IS(*next, (int64_t)flood_run(events[i]) * RUN + flood_index(events[i]));
+            ++*next;
+        } else {
+            MUST(pond_event_kind(events[i]) == POND_EVENT_CLIENT_STATE ||
+                 pond_event_kind(events[i]) == POND_EVENT_CHANNEL_STATE);
+            unread_states++;
+        }
+        pond_event_free(events[i]);
+    }
+}
+
+static void a_stopped_reader_is_bounded(void)
+{
+    const char *asked = getenv("LONG");
+    int64_t stop_ms = asked && strcmp(asked, "1") == 0 ? 60000 : 5000;
+    pond_queue *queue = queue_new();
+    pond_options *options = options_new(queue);
+    pond_client *client;
+    pond_channel *channel;
+    pond_stats stats;
+    uint64_t bytes_when_full, most_events = 0, most_bytes = 0;
+    long before, most = 0;
+    int64_t begin;
+    int next = 0, run;
+
+    OK(pond_options_set_inbound_limit(options, LIMIT_EVENTS, LIMIT_BYTES));
+    OK(pond_options_set_ping_interval_ms(options, 300));
+    OK(pond_options_set_pong_timeout_ms(options, 300));
+    client = client_new("/script", NULL, options);
+    connect_client(client);
+    channel = joined_channel(client, "/flood", NULL);
+    drain(queue);
+
+    before = resident();
+    for (run = 0; run < RUNS; run++) flood(channel, "flood", run, RUN, PAD);
+    /* Full: the socket is not read any more. */
+    do {
+        UNTIL(pond_client_stats(client, &stats, sizeof stats) == POND_OK && stats.inbound_events >= LIMIT_EVENTS);
+        bytes_when_full = stats.bytes_in;
+        nap(GRACE);
+        OK(pond_client_stats(client, &stats, sizeof stats));
+    } while (stats.bytes_in != bytes_when_full);
+    for (begin = now_ms(); now_ms() - begin < stop_ms; nap(50)) {
+        long now = resident();
+        if (now > most) most = now;
+        OK(pond_client_stats(client, &stats, sizeof stats));
+        IS(bytes_when_full, stats.bytes_in);
+        IS(1, stats.connects);
+        IS(POND_CLIENT_CONNECTED, pond_client_state(client));
+        if (stats.inbound_events > most_events) most_events = stats.inbound_events;
+        if (stats.inbound_bytes > most_bytes) most_bytes = stats.inbound_bytes;
+    }
+    MUST(most_events >= LIMIT_EVENTS && most_events <= LIMIT_EVENTS + BATCH);
+    MUST(most_bytes > 0 && most_bytes <= LIMIT_BYTES + BATCH * FRAME);
+    MUST(most - before < GROWTH);
+
+    /* Read again, first haltingly (each halt fills the queue once more), then on and on. */
+    while (next < 5 * LIMIT_EVENTS) {
+        take(queue, &next);
+        nap(10);
+    }
+    while (next < RUNS * RUN) take(queue, &next);
+    OK(pond_client_stats(client, &stats, sizeof stats));
+    IS(1, stats.connects);
+    IS(0, stats.inbound_events);
+    IS(0, stats.inbound_bytes);
+    IS(POND_CLIENT_CONNECTED, pond_client_state(client));
+    IS(0, unread_states); /* no drop, no rejoin */
+    MUST(resident() - before < GROWTH);
+    /* And the other way is open, too. */
+    {
+        pond_event *reply;
+        OK(pond_channel_call(channel, "reply", NULL, DEADLINE, &reply, NULL));
+        pond_event_free(reply);
+    }
+    printf("   stopped for %lld ms: %llu events and %llu bytes waited, the process grew by %ld KiB; then %d read\n",
+           (long long)stop_ms, (unsigned long long)most_events, (unsigned long long)most_bytes,
+           (most - before) / 1024, next);
+    OK(pond_client_free(client));
+    OK(pond_queue_free(queue));
+}
+
+/* Large frames: the bound in bytes counts, not the one in events. */
+static void the_bound_in_bytes_counts(void)
+{
+    enum { BIG = 100 * 1024, BIG_LIMIT = 1024 * 1024, COUNT = 400 };
+    pond_queue *queue = queue_new();
+    pond_options *options = options_new(queue);
+    pond_client *client;
+    pond_channel *channel;
+    pond_stats stats;
+    uint64_t before;
+    int next = 0;
+
+    OK(pond_options_set_inbound_limit(options, 100000, BIG_LIMIT));
+    client = client_new("/script", NULL, options);
+    connect_client(client);
+    channel = joined_channel(client, "/big", NULL);
+    drain(queue);
+    flood(channel, "big", 0, COUNT, BIG);
+    do {
+        UNTIL(pond_client_stats(client, &stats, sizeof stats) == POND_OK && stats.inbound_bytes >= BIG_LIMIT);
+        before = stats.bytes_in;
+        nap(GRACE);
+        OK(pond_client_stats(client, &stats, sizeof stats));
+    } while (stats.bytes_in != before);
+    printf("   %llu events, %llu bytes wait\n", (unsigned long long)stats.inbound_events,
+           (unsigned long long)stats.inbound_bytes);
+    /* One batch may exceed it: what one read of the socket brings, not hundreds of frames. */
+    MUST(stats.inbound_bytes <= 2 * BIG_LIMIT);
+    while (next < COUNT) {
+        pond_event *event;
+        OK(pond_queue_next(queue, DEADLINE, &event));
+        IS(next, flood_index(event));
+        pond_event_free(event);
+        next++;
+    }
+    OK(pond_client_free(client));
+    OK(pond_queue_free(queue));
+}
+
+const test stopped_tests[] = {
+    {"a_stopped_reader_is_bounded", a_stopped_reader_is_bounded},
+    {"the_bound_in_bytes_counts", the_bound_in_bytes_counts},
+    {NULL, NULL},
+};
