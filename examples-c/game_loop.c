@@ -2,7 +2,7 @@
  *
  * game_loop [URL]: a client inside a frame loop of 60 Hz.
  *
- * Each frame runs the handlers of what came, on this thread, for 1 ms and 2,000 events at most: a burst from the server
+ * Each frame runs the handlers of what came, on this thread, for 2 ms and 2,000 events at most: a burst from the server
  * is spread over frames instead of tearing one. Positions go out 20 times a second as volatile messages: a stale
  * position is worth nothing, so that one which cannot be written now is forgotten.
  *
@@ -22,8 +22,8 @@ enum {
     RATE = 60,
     BURST = 10000,
     MAX_EVENTS = 2000,
-    BUDGET_US = 1000,
-    GRACE_US = 300, /* for reading clocks */
+    BUDGET_US = 2000,
+    GRACE_US = 1000, /* for interrupts, page faults, the allocator: what the system charges to whom it meets */
     LEAST_FRAMES = 2 * RATE,
     MOST_FRAMES = 30 * RATE
 };

@@ -18,6 +18,9 @@ const READ_BUFFER: usize = 16 * 1024;
 /// Frames pile up to this size before they are written without being flushed.
 const WRITE_BUFFER: usize = 128 * 1024;
 
+/// A batch ends with the message that reaches this size, so that it exceeds the program's bounds by little.
+const BATCH_BYTES: usize = 256 * 1024;
+
 /// How long reading goes on after writing has failed, if the connection does not end by itself as it nearly always does.
 const DRAIN: Duration = Duration::from_millis(100);
 
@@ -65,6 +68,16 @@ pub struct Link {
     end: Option<LinkEnd>,
 }
 
+impl Inbound {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) | Self::Pong(bytes) => bytes.len(),
+            Self::Ping => 0,
+        }
+    }
+}
+
 impl Link {
     /// Takes over a stream after the handshake; `head` is what was read beyond it.
     pub(super) fn new(transport: Transport, head: Vec<u8>, max_message_in: usize) -> Link {
@@ -83,14 +96,15 @@ impl Link {
         }
     }
 
-    /// Reads what is there and pushes up to `max` messages into `out`.
+    /// Reads what is there and pushes up to `max` messages into `out`, fewer if they are large.
     ///
     /// Ready when at least one was pushed, or at the end, after all messages before it were delivered; the end is answered again by
     /// every later call. Also writes the answers to pings.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, max: usize, out: &mut Vec<Inbound>) -> Poll<Result<(), LinkEnd>> {
         self.socket.get_mut().set_waker(cx.waker());
         let mut count = 0;
-        while count < max && self.end.is_none() {
+        let mut bytes = 0;
+        while count < max && bytes < BATCH_BYTES && self.end.is_none() {
             let message = match self.socket.read() {
                 Ok(Message::Text(text)) => Inbound::Text(text),
                 Ok(Message::Binary(bytes)) => Inbound::Binary(bytes),
@@ -132,6 +146,7 @@ impl Link {
                     break;
                 }
             };
+            bytes += message.len();
             out.push(message);
             count += 1;
         }
