@@ -61,6 +61,7 @@ test-size: lib ## the size of the stripped library
 	tests/size.sh $(LIB)
 
 valgrind: lib server examples ## memcheck: quick start and C tests
+	$(CARGO) build --lib
 	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/examples.sh quickstart
 	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/c/run.sh
 
