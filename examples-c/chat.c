@@ -4,7 +4,7 @@
  *
  * One thread, one poll(2): the terminal and the client's queue are both descriptors, and the handlers run in
  * pond_queue_dispatch. Nothing is locked. When the server goes away the library redials and rejoins by itself; what is
- * typed meanwhile is queued and sent then. POSIX only because of poll; the calls of the library are the same everywhere.
+ * typed meanwhile is queued and sent then. POSIX only because of poll: the library's calls are the same everywhere.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>

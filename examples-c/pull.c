@@ -67,7 +67,8 @@ int main(int argc, char **argv)
             if (pond_event_state(event) == POND_CHANNEL_JOINED) {
                 check("send", pond_channel_send(channel, "message", "{\"text\":\"from a loop\"}", &error), &error);
                 /* No function: the reply comes to this loop as an event. */
-                check("request", pond_channel_request(channel, "ping", "{}", 0, NULL, NULL, NULL, NULL, &error), &error);
+                check("request", pond_channel_request(channel, "ping", "{}", 0, NULL, NULL, NULL, NULL, &error),
+                      &error);
             } else if (pond_event_state(event) == POND_CHANNEL_DECLINED) {
                 pond_client_disconnect(client);
             }

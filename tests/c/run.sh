@@ -27,7 +27,11 @@ profile=release
 dir=build
 if [ "${ASAN:-}" = 1 ]; then name=pond-tests-asan; fi
 if [ "${VALGRIND:-}" = 1 ]; then profile=debug dir=build/valgrind; fi
-LIBDIR=${LIBDIR:-$root/target/$profile}
+if [ -z "${LIBDIR:-}" ] && [ "$profile" = debug ]; then
+    # Nobody else has a need for this one, so that it may be old or missing.
+    (cd "$root" && "${CARGO:-cargo}" build --quiet --lib)
+fi
+LIBDIR=${LIBDIR:-${CARGO_TARGET_DIR:-$root/target}/$profile}
 BUILD=${BUILD:-$dir}
 make PONDSOCKET_DIR="$root" LIBDIR="$LIBDIR" BUILD="$BUILD" "$BUILD/$name"
 

@@ -22,7 +22,8 @@ static void bad_json(void **state)
     ERROR(POND_ERROR_INVALID_JSON, "line 1, column 4", pond_channel_send(channel, "x", "{} {}", &error));
     ERROR(POND_ERROR_INVALID_JSON, "line 1", pond_channel_send(channel, "x", "{\"n\":NaN}", &error));
     /* Columns count characters, not bytes. */
-    ERROR(POND_ERROR_INVALID_JSON, "line 1, column 7", pond_channel_send(channel, "x", "{\"\xc3\xa4\xf0\x9f\x98\x80\":x}", &error));
+    ERROR(POND_ERROR_INVALID_JSON, "line 1, column 7",
+          pond_channel_send(channel, "x", "{\"\xc3\xa4\xf0\x9f\x98\x80\":x}", &error));
     ERROR(POND_ERROR_INVALID_JSON, "line", pond_channel_send_n(channel, "x", 1, "{}", 1, &error));
     ERROR(POND_ERROR_INVALID_JSON, "line", pond_channel_send_volatile(channel, "x", 1, "[]", 2, &error));
     ERROR(POND_ERROR_INVALID_JSON, "line", pond_channel_set_join_params(channel, "nothing", &error));
@@ -92,7 +93,8 @@ static void nulls_and_empties(void **state)
     STATUS(POND_ERROR_INVALID_ARGUMENT, pond_client_stats(anna->client, NULL, sizeof(pond_stats)));
     STATUS(POND_ERROR_INVALID_ARGUMENT, pond_options_new(NULL));
     STATUS(POND_ERROR_INVALID_ARGUMENT, pond_queue_new(NULL));
-    STATUS(POND_ERROR_INVALID_ARGUMENT, pond_client_on_state(anna->client, NULL, registering(anna), count_destroy, NULL));
+    STATUS(POND_ERROR_INVALID_ARGUMENT,
+           pond_client_on_state(anna->client, NULL, registering(anna), count_destroy, NULL));
     STATUS(POND_ERROR_INVALID_ARGUMENT, pond_channel_on_message(channel, NULL, registering(anna), count_destroy, NULL));
     STATUS(POND_ERROR_INVALID_ARGUMENT,
            pond_channel_on_event(channel, NULL, record_event, registering(anna), count_destroy, NULL));
@@ -228,7 +230,8 @@ static void on_log(const pond_event *event, void *user_data)
 
 static void logs_tell_no_secret(void **state)
 {
-    static const char *const secrets[] = {"hunter2", "s3cr3t", "priv-join", "priv-payload", "priv-answer", "priv-query"};
+    static const char *const secrets[] = {"hunter2",      "s3cr3t",      "priv-join",
+                                          "priv-payload", "priv-answer", "priv-query"};
     pond_options *options = options_new();
     peer *anna, *wrong;
     pond_channel *channel;

@@ -59,7 +59,8 @@ static void declines(void **state)
          "UNAUTHORIZED_JOIN_REQUEST"},
         {"{\"mode\":\"decline\",\"dialect\":\"python\",\"code\":418,\"message\":\"not you\"}", 418, "not you",
          "UNAUTHORIZED"},
-        {"{\"mode\":\"decline\",\"dialect\":\"go\",\"code\":429,\"message\":\"not you\"}", 429, "not you", "UNAUTHORIZED"},
+        {"{\"mode\":\"decline\",\"dialect\":\"go\",\"code\":429,\"message\":\"not you\"}", 429, "not you",
+         "UNAUTHORIZED"},
         {"{\"mode\":\"decline\",\"dialect\":\"notfound\"}", 404, "", "NOT_FOUND"},
         {"{\"mode\":\"notfound\"}", 404, "", "NOT_FOUND"},
     };

@@ -138,7 +138,8 @@ static void payloads_are_the_senders_bytes(void **state)
         {RAW(FRAME("BROADCAST", "p", PAYLOAD(Q "text" Q))), "\"text\""},
         {RAW(FRAME("BROADCAST", "p", PAYLOAD("null"))), NULL},
         {RAW(FRAME("BROADCAST", "p", PAYLOAD("9007199254740993"))), "9007199254740993"},
-        {RAW(FRAME("BROADCAST", "p", PAYLOAD("{ " Q "b" Q " : 1.0, " Q "a" Q ":-0.0 }"))), "{ \"b\" : 1.0, \"a\":-0.0 }"},
+        {RAW(FRAME("BROADCAST", "p", PAYLOAD("{ " Q "b" Q " : 1.0, " Q "a" Q ":-0.0 }"))),
+         "{ \"b\" : 1.0, \"a\":-0.0 }"},
         {RAW(FRAME("BROADCAST", "p", "")), "{}"},
     };
     peer *anna = script_peer(NULL);
@@ -187,11 +188,13 @@ static void broadcast_with_request_id(void **state)
     const record *r;
     (void)state;
     ticket = ask(anna, channel, "raw",
-                 RAW(FRAME("BROADCAST", "news", PAYLOAD("{}")) "," FRAME("SYSTEM", "done", PAYLOAD("{" Q "n" Q ":1}")) ","
-                         FRAME("SYSTEM", "done", PAYLOAD("{" Q "n" Q ":2}"))),
+                 RAW(FRAME("BROADCAST", "news", PAYLOAD("{}")) ","
+                     FRAME("SYSTEM", "done", PAYLOAD("{" Q "n" Q ":1}")) ","
+                     FRAME("SYSTEM", "done", PAYLOAD("{" Q "n" Q ":2}"))),
                  0);
     r = expect(anna, .kind = POND_EVENT_MESSAGE, .name = "news");
-    r = expect(anna, .kind = POND_EVENT_REPLY, .ticket = ticket, .name = "done", .payload = "{\"n\":1}", .from = SINCE(r));
+    r = expect(anna, .kind = POND_EVENT_REPLY, .ticket = ticket, .name = "done", .payload = "{\"n\":1}",
+               .from = SINCE(r));
     /* A second reply is an ordinary message. */
     r = expect(anna, .kind = POND_EVENT_MESSAGE, .name = "done", .payload = "{\"n\":2}", .from = SINCE(r));
     assert_true(strlen(r->request_id) > 0);
@@ -207,7 +210,8 @@ static void many(void **state)
     int i;
     (void)state;
     OK(pond_channel_send(channel, "raw",
-                         "{\"count\":3000,\"frames\":[" FRAME("BROADCAST", "n", PAYLOAD("{" Q "i" Q ":$I}")) "]}", NULL));
+                         "{\"count\":3000,\"frames\":[" FRAME("BROADCAST", "n", PAYLOAD("{" Q "i" Q ":$I}")) "]}",
+                         NULL));
     for (i = 0; i < COUNT; i++) {
         char payload[32];
         r = expect(anna, .kind = POND_EVENT_MESSAGE, .from = r ? SINCE(r) : 0);
@@ -228,7 +232,8 @@ static void inbound_bound(void **state)
     anna = script_peer(options);
     channel = joined(anna, room("bound"), NULL);
     OK(pond_channel_send(channel, "raw",
-                         "{\"count\":2000,\"frames\":[" FRAME("BROADCAST", "n", PAYLOAD("{" Q "i" Q ":$I}")) "]}", NULL));
+                         "{\"count\":2000,\"frames\":[" FRAME("BROADCAST", "n", PAYLOAD("{" Q "i" Q ":$I}")) "]}",
+                         NULL));
     expect(anna, .kind = POND_EVENT_MESSAGE, .payload = "{\"i\":1999}");
     assert_int_equal(count(anna, .kind = POND_EVENT_MESSAGE), 2000);
 }

@@ -102,7 +102,8 @@ static void other_servers(void **state)
     const record *r;
     (void)state;
     OK(pond_channel_send(channel, "raw",
-                         PRESENCE("JOIN", "{" Q "changed" Q ":" PERSON("a") "," Q "presence" Q ":[" PERSON("a") "]}"), NULL));
+                         PRESENCE("JOIN", "{" Q "changed" Q ":" PERSON("a") "," Q "presence" Q ":[" PERSON("a") "]}"),
+                         NULL));
     r = expect(anna, .kind = POND_EVENT_PRESENCE, .presence = POND_PRESENCE_JOIN);
     assert_string_equal(r->users, "[{\"id\":\"a\"}]");
     /* Old Go names, and no list: the list stays as it is. */

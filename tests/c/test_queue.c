@@ -222,7 +222,8 @@ static void many_at_once(void **state)
     drain(queue);
     OK(pond_channel_send(channel, "raw",
                          "{\"count\":500,\"frames\":[\"{\\\"action\\\":\\\"BROADCAST\\\",\\\"event\\\":\\\"n\\\","
-                         "\\\"channelName\\\":\\\"$CHANNEL\\\",\\\"requestId\\\":\\\"x\\\",\\\"payload\\\":{\\\"i\\\":$I}}\"]}",
+                         "\\\"channelName\\\":\\\"$CHANNEL\\\",\\\"requestId\\\":\\\"x\\\","
+                         "\\\"payload\\\":{\\\"i\\\":$I}}\"]}",
                          NULL));
     while (seen < COUNT) {
         uint32_t n = 0, i;

@@ -133,7 +133,8 @@ static void ended_by_leave_and_disconnect(void **state)
 {
     peer *anna = chat_peer("anna");
     pond_channel *one = joined(anna, room("leave"), NULL), *two = joined(anna, room("bye"), NULL);
-    uint64_t first = ask(anna, one, "silent", "{}", POND_FOREVER), second = ask(anna, two, "silent", "{}", POND_FOREVER);
+    uint64_t first = ask(anna, one, "silent", "{}", POND_FOREVER);
+    uint64_t second = ask(anna, two, "silent", "{}", POND_FOREVER);
     (void)state;
     OK(pond_channel_leave(one));
     STATUS(POND_ERROR_CLOSED, reply(anna, first)->status);
