@@ -473,8 +473,9 @@ POND_API int32_t pond_channel_name(pond_channel *channel, char **out);
 POND_API int32_t pond_channel_state(pond_channel *channel);
 
 /* Waits until the channel is in that state or reaches it; a terminal state that makes it impossible ends the wait.
- * Blocks; not in handlers. POND_OK, POND_TIMEOUT, POND_ERROR_DECLINED, _EVICTED, _CLOSED (with the story in *error),
- * _WOULD_DEADLOCK, _INVALID_HANDLE, _INVALID_ARGUMENT (no channel state). */
+ * Blocks; not in handlers. POND_OK; POND_TIMEOUT: *error then describes the last failed dial, if there was one: free
+ * it; POND_ERROR_DECLINED, _EVICTED, _CLOSED (with the story in *error), _WOULD_DEADLOCK, _INVALID_HANDLE,
+ * _INVALID_ARGUMENT (no channel state). */
 POND_API int32_t pond_channel_wait_state(pond_channel *channel, int32_t state, uint32_t timeout_ms, pond_error **error);
 
 /* Who is there, as the server's JSON array of the last presence frame; "[]" before any. *users_json is yours:

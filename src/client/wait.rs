@@ -133,11 +133,7 @@ impl Client {
             if !in_time {
                 break Waited {
                     status: status::TIMEOUT,
-                    story: if target == 0 {
-                        shared.session.last_failure().cloned()
-                    } else {
-                        None
-                    },
+                    story: shared.session.last_failure().cloned(),
                 };
             }
         };

@@ -108,8 +108,8 @@ pub extern "C" fn pond_channel_state(channel: *mut pond_channel) -> i32 {
 
 /// Waits until the channel is in that state or reaches it; a terminal state that makes it impossible ends the wait. Blocks; not in
 /// handlers.
-/// POND_OK, POND_TIMEOUT, POND_ERROR_DECLINED, _EVICTED, _CLOSED (with the story in *error), _WOULD_DEADLOCK, _INVALID_HANDLE,
-/// _INVALID_ARGUMENT (no channel state).
+/// POND_OK; POND_TIMEOUT: *error then describes the last failed dial, if there was one: free it; POND_ERROR_DECLINED, _EVICTED,
+/// _CLOSED (with the story in *error), _WOULD_DEADLOCK, _INVALID_HANDLE, _INVALID_ARGUMENT (no channel state).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pond_channel_wait_state(
     channel: *mut pond_channel,
@@ -138,6 +138,10 @@ pub unsafe extern "C" fn pond_channel_presence(
     len: *mut usize,
 ) -> i32 {
     guard(|| {
+        if !len.is_null() {
+            // SAFETY: `len` is writable when it is not NULL (rule 5).
+            unsafe { len.write(0) };
+        }
         // SAFETY: `users_json` is NULL or writable (rule 3).
         unsafe { out_zeroed(users_json, std::ptr::null_mut(), "users_json") }?;
         let channel = global::channel(channel as u64)?;

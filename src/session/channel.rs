@@ -174,7 +174,7 @@ impl Session {
         let all: Vec<ChannelId> = self.channels.keys().copied().collect();
         for id in all {
             if self.channel_state(id) != ChannelState::Declined {
-                self.finish_channel(id, ChannelState::Closed, &failure, status::OK, !on_the_wire);
+                self.finish_channel(id, ChannelState::Closed, &failure, status::CLOSED, !on_the_wire);
             }
             self.leave_ghost(id);
         }
@@ -363,7 +363,7 @@ impl Session {
         }
         let all: Vec<ChannelId> = self.channels.keys().copied().collect();
         for id in &all {
-            self.stall(*id);
+            self.stall(*id, failure);
         }
         self.fail_handed_requests(failure);
         let mut homeless: VecDeque<OutFrame> = VecDeque::new();
@@ -382,7 +382,7 @@ impl Session {
         self.announce_writable();
     }
 
-    fn stall(&mut self, id: ChannelId) {
+    fn stall(&mut self, id: ChannelId, failure: &Failure) {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
@@ -390,7 +390,7 @@ impl Session {
         match channel.state {
             ChannelState::Joined => {
                 channel.join = JoinPhase::Deferred;
-                self.set_channel_state(id, ChannelState::Stalled, None);
+                self.set_channel_state(id, ChannelState::Stalled, Some(failure));
             }
             ChannelState::Joining | ChannelState::Stalled => {
                 channel.join = JoinPhase::Deferred;

@@ -1,5 +1,7 @@
 //! Statuses and states as numbers, and the failure that carries one with its story.
 
+use std::ffi::CStr;
+
 /// Done.
 pub const OK: i32 = 0;
 /// A wait ended without what it waited for.
@@ -69,41 +71,46 @@ pub const SERVER: i32 = -42;
 
 /// The name of a status as the header spells it.
 pub fn name(status: i32) -> &'static str {
+    c_name(status).to_str().unwrap_or_default()
+}
+
+/// The same for C.
+pub fn c_name(status: i32) -> &'static CStr {
     match status {
-        OK => "POND_OK",
-        TIMEOUT => "POND_TIMEOUT",
-        INTERRUPTED => "POND_INTERRUPTED",
-        EMPTY => "POND_EMPTY",
-        EXISTS => "POND_EXISTS",
-        SKIPPED => "POND_SKIPPED",
-        DEFERRED => "POND_DEFERRED",
-        INVALID_ARGUMENT => "POND_ERROR_INVALID_ARGUMENT",
-        INVALID_HANDLE => "POND_ERROR_INVALID_HANDLE",
-        INVALID_UTF8 => "POND_ERROR_INVALID_UTF8",
-        INVALID_JSON => "POND_ERROR_INVALID_JSON",
-        INVALID_URL => "POND_ERROR_INVALID_URL",
-        INVALID_STATE => "POND_ERROR_INVALID_STATE",
-        TOO_LARGE => "POND_ERROR_TOO_LARGE",
-        WOULD_DEADLOCK => "POND_ERROR_WOULD_DEADLOCK",
-        BUSY => "POND_ERROR_BUSY",
-        UNSUPPORTED => "POND_ERROR_UNSUPPORTED",
-        NO_MEMORY => "POND_ERROR_NO_MEMORY",
-        FORKED => "POND_ERROR_FORKED",
-        PANIC => "POND_ERROR_PANIC",
-        CLOSED => "POND_ERROR_CLOSED",
-        CANCELLED => "POND_ERROR_CANCELLED",
-        QUEUE_FULL => "POND_ERROR_QUEUE_FULL",
-        ERROR_TIMEOUT => "POND_ERROR_TIMEOUT",
-        CONNECT => "POND_ERROR_CONNECT",
-        TLS => "POND_ERROR_TLS",
-        HTTP => "POND_ERROR_HTTP",
-        REJECTED => "POND_ERROR_REJECTED",
-        CONNECTION_LOST => "POND_ERROR_CONNECTION_LOST",
-        PROTOCOL => "POND_ERROR_PROTOCOL",
-        DECLINED => "POND_ERROR_DECLINED",
-        EVICTED => "POND_ERROR_EVICTED",
-        SERVER => "POND_ERROR_SERVER",
-        _ => "POND_UNKNOWN",
+        OK => c"POND_OK",
+        TIMEOUT => c"POND_TIMEOUT",
+        INTERRUPTED => c"POND_INTERRUPTED",
+        EMPTY => c"POND_EMPTY",
+        EXISTS => c"POND_EXISTS",
+        SKIPPED => c"POND_SKIPPED",
+        DEFERRED => c"POND_DEFERRED",
+        INVALID_ARGUMENT => c"POND_ERROR_INVALID_ARGUMENT",
+        INVALID_HANDLE => c"POND_ERROR_INVALID_HANDLE",
+        INVALID_UTF8 => c"POND_ERROR_INVALID_UTF8",
+        INVALID_JSON => c"POND_ERROR_INVALID_JSON",
+        INVALID_URL => c"POND_ERROR_INVALID_URL",
+        INVALID_STATE => c"POND_ERROR_INVALID_STATE",
+        TOO_LARGE => c"POND_ERROR_TOO_LARGE",
+        WOULD_DEADLOCK => c"POND_ERROR_WOULD_DEADLOCK",
+        BUSY => c"POND_ERROR_BUSY",
+        UNSUPPORTED => c"POND_ERROR_UNSUPPORTED",
+        NO_MEMORY => c"POND_ERROR_NO_MEMORY",
+        FORKED => c"POND_ERROR_FORKED",
+        PANIC => c"POND_ERROR_PANIC",
+        CLOSED => c"POND_ERROR_CLOSED",
+        CANCELLED => c"POND_ERROR_CANCELLED",
+        QUEUE_FULL => c"POND_ERROR_QUEUE_FULL",
+        ERROR_TIMEOUT => c"POND_ERROR_TIMEOUT",
+        CONNECT => c"POND_ERROR_CONNECT",
+        TLS => c"POND_ERROR_TLS",
+        HTTP => c"POND_ERROR_HTTP",
+        REJECTED => c"POND_ERROR_REJECTED",
+        CONNECTION_LOST => c"POND_ERROR_CONNECTION_LOST",
+        PROTOCOL => c"POND_ERROR_PROTOCOL",
+        DECLINED => c"POND_ERROR_DECLINED",
+        EVICTED => c"POND_ERROR_EVICTED",
+        SERVER => c"POND_ERROR_SERVER",
+        _ => c"POND_UNKNOWN",
     }
 }
 
@@ -169,17 +176,22 @@ impl ChannelState {
 
 /// The name of a client or channel state, "UNKNOWN" for any other number.
 pub fn state_name(state: i32) -> &'static str {
+    c_state_name(state).to_str().unwrap_or_default()
+}
+
+/// The same for C.
+pub fn c_state_name(state: i32) -> &'static CStr {
     match state {
-        1 => "DISCONNECTED",
-        2 => "CONNECTING",
-        3 => "CONNECTED",
-        11 => "IDLE",
-        12 => "JOINING",
-        13 => "JOINED",
-        14 => "STALLED",
-        15 => "CLOSED",
-        16 => "DECLINED",
-        _ => "UNKNOWN",
+        1 => c"DISCONNECTED",
+        2 => c"CONNECTING",
+        3 => c"CONNECTED",
+        11 => c"IDLE",
+        12 => c"JOINING",
+        13 => c"JOINED",
+        14 => c"STALLED",
+        15 => c"CLOSED",
+        16 => c"DECLINED",
+        _ => c"UNKNOWN",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Channels beyond the tables: join timeouts, rejoins, early frames, evictions.
 
-use pondsocket::session::{ChannelState, Config, EventKind, Field, status};
+use pondsocket::session::{ChannelId, ChannelState, Config, EventKind, Field, status};
 use serde_json::json;
 
 use crate::harness::{Peer, quiet, text};
@@ -388,4 +388,22 @@ fn a_freed_channel_is_gone_and_its_name_is_free() {
     peer.ack("/c");
     peer.receive(&Dialect::Js.broadcast("/c", FOREIGN, "new", &json!({})));
     assert_eq!(peer.one(EventKind::Message).channel, again.0);
+}
+
+#[test]
+fn the_event_of_an_ended_or_stalled_channel_says_why() {
+    let told = |act: fn(&mut Peer, ChannelId)| {
+        let (mut peer, channel) = Peer::joined(Dialect::Rust, quiet());
+        peer.forget();
+        act(&mut peer, channel);
+        let event = peer.one(EventKind::ChannelState);
+        (event.state, event.status)
+    };
+    let closed = ChannelState::Closed as i32;
+    assert_eq!(told(|peer, channel| peer.leave(channel)), (closed, status::OK));
+    assert_eq!(told(|peer, _| peer.disconnect()), (closed, status::CLOSED));
+    assert_eq!(
+        told(|peer, _| peer.lose()),
+        (ChannelState::Stalled as i32, status::CONNECTION_LOST)
+    );
 }
