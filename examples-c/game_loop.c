@@ -8,14 +8,15 @@
  *
  * URL is the scripted endpoint of pond-test-server, which is asked for a burst of 10,000 messages. The program fails if
  * one is missing or out of order, or if a dispatch took longer than its budget and one handler. The system may take the
- * processor away from us at any time: so what is held against the budget is processor time, and by the wall clock half
- * of the busy frames must keep it.
+ * processor away from us at any time: so what is held against the budget is processor time; and by the wall clock half
+ * of the busy frames must keep it, but for those in which the system did so.
  */
-#define _POSIX_C_SOURCE 200809L /* clock_nanosleep */
+#define _GNU_SOURCE /* clock_nanosleep, getrusage */
 #include <pondsocket.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum {
@@ -47,6 +48,14 @@ static int64_t now_us(clockid_t clock)
     struct timespec now;
     clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* How often the system has taken the processor away from this process. */
+static long preemptions(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_nivcsw;
 }
 
 static void on_world(const pond_event *event, void *user_data)
@@ -123,6 +132,7 @@ int main(int argc, char **argv)
 
     clock_gettime(CLOCK_MONOTONIC, &next);
     for (frame = 0; frame < MOST_FRAMES && !self.failed; frame++) {
+        long before = preemptions();
         int64_t wall = now_us(CLOCK_MONOTONIC), used = now_us(CLOCK_THREAD_CPUTIME_ID);
         int32_t taken = pond_queue_dispatch(queue, MAX_EVENTS, BUDGET_US);
         used = now_us(CLOCK_THREAD_CPUTIME_ID) - used;
@@ -131,7 +141,7 @@ int main(int argc, char **argv)
         if (taken > 0) busy++;
         if (used > longest) longest = used;
         if (wall > longest_wall) longest_wall = wall;
-        if (wall > BUDGET_US + self.longest_handler + GRACE_US) late++;
+        if (wall > BUDGET_US + self.longest_handler + GRACE_US && preemptions() == before) late++;
         if (taken > MAX_EVENTS) self.failed = 1;
 
         if (self.joined && !asked) {
