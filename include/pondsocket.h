@@ -199,13 +199,14 @@ POND_API void pond_string_free(char *string);
 
 /* Sets the one log sink of the process in place of the earlier one; level POND_LOG_OFF or fn NULL removes it. Called
  * with POND_EVENT_LOG on any thread, also yours, inside library calls; what it causes to be logged itself is not.
- * Nothing secret (URL query, headers, params, payloads) is ever logged. pond_shutdown removes it. POND_OK,
- * POND_ERROR_INVALID_ARGUMENT (no such level), POND_ERROR_FORKED. */
+ * Nothing secret (URL query, headers, params, payloads) is ever logged. pond_shutdown removes it.
+ * POND_OK, POND_ERROR_INVALID_ARGUMENT (no such level), POND_ERROR_FORKED. */
 POND_API int32_t pond_log_set(int32_t level, pond_event_fn fn, void *user_data, pond_destroy_fn destroy);
 
 /* Frees every client, queue and option (all handles go stale, requests complete, destroys run), says goodbye, joins
  * every thread and removes the log sink. The next call of anything starts anew. In a forked child it abandons what
- * was inherited. POND_OK; POND_TIMEOUT: something still runs, call again; in a handler POND_ERROR_WOULD_DEADLOCK. */
+ * was inherited.
+ * POND_OK; POND_TIMEOUT: something still runs, call again; in a handler POND_ERROR_WOULD_DEADLOCK. */
 POND_API int32_t pond_shutdown(uint32_t timeout_ms);
 
 /* ---- errors: all accept NULL ------------------------------------------------------------------------------------- */
@@ -230,32 +231,35 @@ POND_API void pond_error_free(pond_error *error);
 
 /* ---- options: yours to free, copied by pond_client_new. Setters check form and range; files are read by _new ----- */
 
-/* Makes a set of options with the defaults. Yours: pond_options_free. POND_OK, POND_ERROR_INVALID_ARGUMENT,
- * POND_ERROR_NO_MEMORY. */
+/* Makes a set of options with the defaults. Yours: pond_options_free.
+ * POND_OK, POND_ERROR_INVALID_ARGUMENT, POND_ERROR_NO_MEMORY. */
 POND_API int32_t pond_options_new(pond_options **out);
 
-/* Frees options; clients made from them keep their copies. POND_OK, POND_ERROR_INVALID_HANDLE. */
+/* Frees options; clients made from them keep their copies.
+ * POND_OK, POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_options_free(pond_options *options);
 
-/* How long a dial may take, from name lookup to the server's CONNECTION. Default 10000 ms; 0 is refused. POND_OK,
- * POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+/* How long a dial may take, from name lookup to the server's CONNECTION. Default 10000 ms; 0 is refused.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_connect_timeout_ms(pond_options *options, uint32_t ms);
 
-/* How long the server may take to answer a join. Default 10000 ms; 0 is refused. POND_OK, POND_ERROR_INVALID_HANDLE,
- * POND_ERROR_INVALID_ARGUMENT. */
+/* How long the server may take to answer a join. Default 10000 ms; 0 is refused.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_join_timeout_ms(pond_options *options, uint32_t ms);
 
-/* How long requests wait that name no time of their own. Default 10000 ms; 0 is refused. POND_OK,
- * POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+/* How long requests wait that name no time of their own. Default 10000 ms; 0 is refused.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_response_timeout_ms(pond_options *options, uint32_t ms);
 
 /* The backoff between dials: a random time (full jitter) up to base_ms * 2^n, never above max_ms. n grows with each
  * failure and starts anew after a connection that lived 5 s. Default 1000 and 30000 ms; base_ms 0 or above max_ms is
- * refused. POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+ * refused.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_backoff_ms(pond_options *options, uint32_t base_ms, uint32_t max_ms);
 
 /* How many dials may follow a failed dial or a lost connection before the client gives up. Default -1: no limit; 0:
- * none. POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+ * none.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_max_reconnect_attempts(pond_options *options, int32_t attempts);
 
 /* How often the client pings the server. Default 25000 ms; 0 = no pings, then a dead link is found only by writing.
@@ -263,24 +267,26 @@ POND_API int32_t pond_options_set_max_reconnect_attempts(pond_options *options, 
 POND_API int32_t pond_options_set_ping_interval_ms(pond_options *options, uint32_t ms);
 
 /* How long a pong may take before the link counts as dead; other traffic stretches it up to three times. Default
- * 10000 ms; 0 is refused. POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+ * 10000 ms; 0 is refused.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_pong_timeout_ms(pond_options *options, uint32_t ms);
 
-/* How many messages each channel that is not JOINED keeps. Default 100; 0 is refused. POND_OK,
- * POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+/* How many messages each channel that is not JOINED keeps. Default 100; 0 is refused.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_queue_limit(pond_options *options, uint32_t messages);
 
-/* What that queue does when it is full: a POND_OVERFLOW_ value. Default POND_OVERFLOW_DROP_OLDEST. POND_OK,
- * POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+/* What that queue does when it is full: a POND_OVERFLOW_ value. Default POND_OVERFLOW_DROP_OLDEST.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_overflow(pond_options *options, int32_t policy);
 
 /* How many bytes may be accepted on JOINED channels and not yet be written. Default 4 MiB; 0 is refused. One message
- * always fits. POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+ * always fits.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_outbound_limit(pond_options *options, uint64_t bytes);
 
 /* How long an upgraded socket stays silent before it counts as connected to a server of the old dialect, which sends
- * no CONNECTION. Off for good once a CONNECTION came. Default 2000 ms; 0 = only CONNECTION connects. POND_OK,
- * POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+ * no CONNECTION. Off for good once a CONNECTION came. Default 2000 ms; 0 = only CONNECTION connects.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_legacy_grace_ms(pond_options *options, uint32_t ms);
 
 /* 1: a refusal with 401 or 403 is retried like any failure. Default 0: before the first CONNECTED it gives up.
@@ -289,22 +295,25 @@ POND_API int32_t pond_options_set_retry_refused(pond_options *options, int32_t o
 
 /* The largest message in each direction, as framed, in bytes. Default 16 MiB in, 512 KiB out (the smallest limit of
  * the known servers). From 1 KiB to 1 GiB. A larger one out is POND_ERROR_TOO_LARGE, a larger one in ends the
- * connection. POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+ * connection.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_max_message_bytes(pond_options *options, uint64_t in, uint64_t out);
 
 /* How many events from frames, and how many bytes of them, may wait to be read or handled; then the socket is no
  * longer read until half of it is free. Default 10000 events, 16 MiB; 0 is refused. One batch of frames may exceed
- * it. POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+ * it.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_inbound_limit(pond_options *options, uint32_t events, uint64_t bytes);
 
 /* A request header of each dial (Authorization, Cookie, Origin...); replaces one of the same name, value NULL
- * removes it. POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT (not well-formed, or the handshake's
- * own), POND_ERROR_INVALID_UTF8. */
+ * removes it.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT (not well-formed, or the handshake's own),
+ * POND_ERROR_INVALID_UTF8. */
 POND_API int32_t pond_options_set_header(pond_options *options, const char *name, const char *value);
 
 /* A PEM file with CA certificates, trusted beside the platform's roots. Read by pond_client_new, which answers
- * POND_ERROR_TLS when it is unusable. Several calls add up; NULL forgets them. POND_OK, POND_ERROR_INVALID_HANDLE,
- * POND_ERROR_INVALID_ARGUMENT, POND_ERROR_INVALID_UTF8. */
+ * POND_ERROR_TLS when it is unusable. Several calls add up; NULL forgets them.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT, POND_ERROR_INVALID_UTF8. */
 POND_API int32_t pond_options_set_ca_file(pond_options *options, const char *path);
 
 /* CA certificates as PEM text, trusted beside the platform's roots. Several calls add up; NULL forgets them.
@@ -312,34 +321,37 @@ POND_API int32_t pond_options_set_ca_file(pond_options *options, const char *pat
 POND_API int32_t pond_options_set_ca_pem(pond_options *options, const char *pem);
 
 /* The certificate chain and private key, PEM texts, with which the client shows who it is. NULL and NULL remove
- * them. POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT (unusable, or only one given),
+ * them.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT (unusable, or only one given),
  * POND_ERROR_INVALID_UTF8. */
 POND_API int32_t pond_options_set_client_cert(pond_options *options, const char *cert_pem, const char *key_pem);
 
-/* 1: the server's certificate is not verified at all. For experiments only. Default 0. POND_OK,
- * POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+/* 1: the server's certificate is not verified at all. For experiments only. Default 0.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_insecure_skip_verify(pond_options *options, int32_t on);
 
 /* Events go to this queue instead of the library's threads; many clients may share one. NULL: to the library's
- * threads. POND_OK, POND_ERROR_INVALID_HANDLE (also of the queue). */
+ * threads.
+ * POND_OK, POND_ERROR_INVALID_HANDLE (also of the queue). */
 POND_API int32_t pond_options_set_queue(pond_options *options, pond_queue *queue);
 
 /* 1: each dial first becomes a POND_EVENT_DIAL that waits for pond_client_answer_dial: a fresh token, another URL.
- * Default 0. POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
+ * Default 0.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, POND_ERROR_INVALID_ARGUMENT. */
 POND_API int32_t pond_options_set_ask_before_dial(pond_options *options, int32_t on);
 
 /* ---- client ------------------------------------------------------------------------------------------------------ */
 
 /* Makes a client; no I/O but reading the CA files of its options. url: ws, wss, http or https. params_json: one JSON
  * object, merged into the URL's own query (strings as they are, null leaves a key out, anything else as JSON text).
- * options: copied; NULL = defaults. *out is yours: pond_client_free. POND_OK, POND_ERROR_INVALID_ARGUMENT,
- * _INVALID_HANDLE (options), _INVALID_UTF8, _INVALID_JSON, _INVALID_URL, _TLS (unusable CA or certificate),
- * _NO_MEMORY. */
+ * options: copied; NULL = defaults. *out is yours: pond_client_free.
+ * POND_OK, POND_ERROR_INVALID_ARGUMENT, _INVALID_HANDLE (options), _INVALID_UTF8, _INVALID_JSON, _INVALID_URL, _TLS
+ * (unusable CA or certificate), _NO_MEMORY. */
 POND_API int32_t pond_client_new(const char *url, const char *params_json, pond_options *options, pond_client **out,
                                  pond_error **error);
 
-/* Dials, in the background; also after disconnect or giving up. Never waits. POND_OK also when already under way;
- * POND_ERROR_INVALID_HANDLE. */
+/* Dials, in the background; also after disconnect or giving up. Never waits.
+ * POND_OK also when already under way; POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_client_connect(pond_client *client);
 
 /* Says goodbye in the background: LEAVE for joined channels, flush, Close, 2 s at most. Channels become CLOSED and
@@ -349,58 +361,63 @@ POND_API int32_t pond_client_connect(pond_client *client);
 POND_API int32_t pond_client_disconnect(pond_client *client);
 
 /* Drops the link and stops dialling but keeps channels (STALLED) and queues: for an app that goes to the background.
- * Never waits. POND_OK, POND_ERROR_INVALID_HANDLE. */
+ * Never waits.
+ * POND_OK, POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_client_suspend(pond_client *client);
 
-/* Dials at once after suspend, and rejoins. Never waits. POND_OK also when not suspended; POND_ERROR_INVALID_HANDLE. */
+/* Dials at once after suspend, and rejoins. Never waits.
+ * POND_OK also when not suspended; POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_client_resume(pond_client *client);
 
-/* Skips the backoff: dials now if a dial is waiting. Never waits. POND_OK, POND_ERROR_INVALID_HANDLE. */
+/* Skips the backoff: dials now if a dial is waiting. Never waits.
+ * POND_OK, POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_client_reconnect_now(pond_client *client);
 
 /* Ends everything at once without waiting for the network; its channels and subscriptions go stale. Requests
  * complete with POND_ERROR_CLOSED: fn on this thread, or (fn NULL) as events that stay in the queue. Other unread
  * events go. Outside of handlers no callback runs any more when it returns, and each destroy has run; inside one
- * nothing waits, and destroy announces the end. A goodbye (LEAVE, Close) goes on behind it for 1 s at most. POND_OK,
- * POND_ERROR_INVALID_HANDLE. */
+ * nothing waits, and destroy announces the end. A goodbye (LEAVE, Close) goes on behind it for 1 s at most.
+ * POND_OK, POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_client_free(pond_client *client);
 
 /* The newest truth: a POND_CLIENT_ state, or POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_client_state(pond_client *client);
 
-/* What the server calls this connection. *out is yours: pond_string_free. POND_OK; POND_EMPTY: the server told none;
- * POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT, _NO_MEMORY. */
+/* What the server calls this connection. *out is yours: pond_string_free.
+ * POND_OK; POND_EMPTY: the server told none; POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT, _NO_MEMORY. */
 POND_API int32_t pond_client_connection_id(pond_client *client, char **out);
 
-/* Waits until the client is in that state or reaches it. Blocks; not in handlers. POND_OK; if the client gave up,
- * that failure (POND_ERROR_CONNECT, _TLS, _HTTP, _REJECTED, _CONNECTION_LOST, _TIMEOUT); POND_TIMEOUT: *error then
- * describes the last failed dial, if there was one: free it; POND_ERROR_CLOSED (freed meanwhile), _WOULD_DEADLOCK,
- * _INVALID_HANDLE, _INVALID_ARGUMENT (no client state). */
+/* Waits until the client is in that state or reaches it. Blocks; not in handlers.
+ * POND_OK; if the client gave up, that failure (POND_ERROR_CONNECT, _TLS, _HTTP, _REJECTED, _CONNECTION_LOST,
+ * _TIMEOUT); POND_TIMEOUT: *error then describes the last failed dial, if there was one: free it; POND_ERROR_CLOSED
+ * (freed meanwhile), _WOULD_DEADLOCK, _INVALID_HANDLE, _INVALID_ARGUMENT (no client state). */
 POND_API int32_t pond_client_wait_state(pond_client *client, int32_t state, uint32_t timeout_ms, pond_error **error);
 
-/* Waits until everything accepted is written or dropped. Blocks; not in handlers. POND_OK, POND_TIMEOUT,
- * POND_ERROR_CLOSED (freed meanwhile), _WOULD_DEADLOCK, _INVALID_HANDLE. */
+/* Waits until everything accepted is written or dropped. Blocks; not in handlers.
+ * POND_OK, POND_TIMEOUT, POND_ERROR_CLOSED (freed meanwhile), _WOULD_DEADLOCK, _INVALID_HANDLE. */
 POND_API int32_t pond_client_flush(pond_client *client, uint32_t timeout_ms);
 
-/* Replaces all params of the URL's query, for the next dial. POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_UTF8,
- * _INVALID_JSON, _INVALID_URL. */
+/* Replaces all params of the URL's query, for the next dial.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_UTF8, _INVALID_JSON, _INVALID_URL. */
 POND_API int32_t pond_client_set_params(pond_client *client, const char *params_json, pond_error **error);
 
-/* Sets one request header for the next dial; value NULL removes it. POND_OK, POND_ERROR_INVALID_HANDLE,
- * _INVALID_ARGUMENT (not well-formed, or the handshake's own), _INVALID_UTF8. */
+/* Sets one request header for the next dial; value NULL removes it.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT (not well-formed, or the handshake's own), _INVALID_UTF8. */
 POND_API int32_t pond_client_set_header(pond_client *client, const char *name, const char *value);
 
 /* Answers POND_EVENT_DIAL number `attempt`, in its handler or later; a URL or params given here replace the
  * client's, NULL keeps them. Unanswered within the connect timeout the dial counts as failed. To give up instead:
- * pond_client_disconnect. POND_OK; POND_ERROR_INVALID_STATE: not that dial; _INVALID_HANDLE, _INVALID_UTF8,
- * _INVALID_JSON, _INVALID_URL: it still waits. */
+ * pond_client_disconnect.
+ * POND_OK; POND_ERROR_INVALID_STATE: not that dial; _INVALID_HANDLE, _INVALID_UTF8, _INVALID_JSON, _INVALID_URL: it
+ * still waits. */
 POND_API int32_t pond_client_answer_dial(pond_client *client, uint32_t attempt, const char *url,
                                          const char *params_json, pond_error **error);
 
 /* Makes a channel, IDLE, or finds it: one handle per name until it is freed. Asked again, the same one comes back
  * with POND_EXISTS; its params are replaced only while it is IDLE, CLOSED or DECLINED. *out: pond_channel_free, or
- * with its client. POND_OK, POND_EXISTS, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT (empty name), _INVALID_UTF8,
- * _INVALID_JSON, _TOO_LARGE, _CLOSED (freed meanwhile), _NO_MEMORY. */
+ * with its client.
+ * POND_OK, POND_EXISTS, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT (empty name), _INVALID_UTF8, _INVALID_JSON,
+ * _TOO_LARGE, _CLOSED (freed meanwhile), _NO_MEMORY. */
 POND_API int32_t pond_client_channel(pond_client *client, const char *name, const char *join_params_json,
                                      pond_channel **out, pond_error **error);
 
@@ -419,12 +436,14 @@ typedef struct pond_stats {
     uint64_t rtt_us;            /* Round trip of the last ping in microseconds; 0 = none yet. */
 } pond_stats;
 
-/* Fills *out up to `size` = sizeof *out. POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT (out NULL, size 0). */
+/* Fills *out up to `size` = sizeof *out.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT (out NULL, size 0). */
 POND_API int32_t pond_client_stats(pond_client *client, pond_stats *out, size_t size);
 
 /* Registers a handler for POND_EVENT_CLIENT_STATE. Handlers run in order of registration. out NULL: it lives as long
- * as the client. POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT (fn NULL), _CLOSED (freed meanwhile),
- * _NO_MEMORY: destroy has run. */
+ * as the client.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT (fn NULL), _CLOSED (freed meanwhile), _NO_MEMORY: destroy
+ * has run. */
 POND_API int32_t pond_client_on_state(pond_client *client, pond_event_fn fn, void *user_data, pond_destroy_fn destroy,
                                       pond_subscription **out);
 
@@ -442,52 +461,55 @@ POND_API int32_t pond_client_on_dial(pond_client *client, pond_event_fn fn, void
                                      pond_subscription **out);
 
 /* Ends a registration: after this returns (or, inside that very handler, after that returns) fn is not called again
- * and destroy has run. Inside any other handler it does not wait, and destroy announces the end. POND_OK,
- * POND_ERROR_INVALID_HANDLE. */
+ * and destroy has run. Inside any other handler it does not wait, and destroy announces the end.
+ * POND_OK, POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_subscription_cancel(pond_subscription *subscription);
 
 /* ---- channel ----------------------------------------------------------------------------------------------------- */
 
 /* Joins, in the background: deferred while offline, rejoined by itself after a lost link; reopens CLOSED and
- * DECLINED with its handlers kept. Never waits. POND_OK also when joining or joined; POND_ERROR_INVALID_HANDLE,
- * _CLOSED (freed meanwhile). */
+ * DECLINED with its handlers kept. Never waits.
+ * POND_OK also when joining or joined; POND_ERROR_INVALID_HANDLE, _CLOSED (freed meanwhile). */
 POND_API int32_t pond_channel_join(pond_channel *channel);
 
 /* Leaves: queued messages come back as DROPPED, requests complete with POND_ERROR_CLOSED, the state becomes CLOSED
- * at once. Never waits. POND_OK, POND_ERROR_INVALID_HANDLE, _CLOSED (freed meanwhile). */
+ * at once. Never waits.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, _CLOSED (freed meanwhile). */
 POND_API int32_t pond_channel_leave(pond_channel *channel);
 
-/* Leaves, then cancels all its subscriptions, as pond_subscription_cancel does. Its name is free again. POND_OK,
- * POND_ERROR_INVALID_HANDLE. */
+/* Leaves, then cancels all its subscriptions, as pond_subscription_cancel does. Its name is free again.
+ * POND_OK, POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_channel_free(pond_channel *channel);
 
-/* The params of the next JOIN, rejoins included. NULL = {}. POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_UTF8,
- * _INVALID_JSON, _TOO_LARGE, _CLOSED (freed meanwhile). */
+/* The params of the next JOIN, rejoins included. NULL = {}.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_UTF8, _INVALID_JSON, _TOO_LARGE, _CLOSED (freed meanwhile). */
 POND_API int32_t pond_channel_set_join_params(pond_channel *channel, const char *join_params_json, pond_error **error);
 
-/* The channel's name. *out is yours: pond_string_free. POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT,
- * _NO_MEMORY. */
+/* The channel's name. *out is yours: pond_string_free.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT, _NO_MEMORY. */
 POND_API int32_t pond_channel_name(pond_channel *channel, char **out);
 
 /* The newest truth: a POND_CHANNEL_ state, or POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_channel_state(pond_channel *channel);
 
 /* Waits until the channel is in that state or reaches it; a terminal state that makes it impossible ends the wait.
- * Blocks; not in handlers. POND_OK; POND_TIMEOUT: *error then describes the last failed dial, if there was one: free
- * it; POND_ERROR_DECLINED, _EVICTED, _CLOSED (with the story in *error), _WOULD_DEADLOCK, _INVALID_HANDLE,
- * _INVALID_ARGUMENT (no channel state). */
+ * Blocks; not in handlers.
+ * POND_OK; POND_TIMEOUT: *error then describes the last failed dial, if there was one: free it; POND_ERROR_DECLINED,
+ * _EVICTED, _CLOSED (with the story in *error), _WOULD_DEADLOCK, _INVALID_HANDLE, _INVALID_ARGUMENT (no channel
+ * state). */
 POND_API int32_t pond_channel_wait_state(pond_channel *channel, int32_t state, uint32_t timeout_ms, pond_error **error);
 
 /* Who is there, as the server's JSON array of the last presence frame; "[]" before any. *users_json is yours:
- * pond_string_free. POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT, _NO_MEMORY. */
+ * pond_string_free.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT, _NO_MEMORY. */
 POND_API int32_t pond_channel_presence(pond_channel *channel, char **users_json, size_t *len);
 
 /* Accepts a message: written in order, or it comes back as POND_EVENT_DROPPED, or it was handed to the system on a
  * link that then died: those are counted by pond_event_in_doubt. Not JOINED: it goes to the channel's queue
  * (queue_limit, overflow). JOINED: to the client's buffer (outbound_limit). payload_json: one object, nested 100
- * deep at most; NULL = {}. Never waits. POND_OK; POND_ERROR_QUEUE_FULL: nothing taken, later one WRITABLE;
- * POND_ERROR_CLOSED or _DECLINED: the channel has ended; _TOO_LARGE, _INVALID_HANDLE, _INVALID_ARGUMENT (no name),
- * _INVALID_UTF8, _INVALID_JSON. */
+ * deep at most; NULL = {}. Never waits.
+ * POND_OK; POND_ERROR_QUEUE_FULL: nothing taken, later one WRITABLE; POND_ERROR_CLOSED or _DECLINED: the channel has
+ * ended; _TOO_LARGE, _INVALID_HANDLE, _INVALID_ARGUMENT (no name), _INVALID_UTF8, _INVALID_JSON. */
 POND_API int32_t pond_channel_send(pond_channel *channel, const char *event, const char *payload_json,
                                    pond_error **error);
 
@@ -496,7 +518,8 @@ POND_API int32_t pond_channel_send_n(pond_channel *channel, const char *event, s
                                      size_t payload_len, pond_error **error);
 
 /* For news that age at once (positions): written now if JOINED and nothing waits before it, else forgotten. Never
- * waits. POND_OK, POND_SKIPPED; POND_ERROR_CLOSED or _DECLINED: the channel has ended; _TOO_LARGE, _INVALID_HANDLE,
+ * waits.
+ * POND_OK, POND_SKIPPED; POND_ERROR_CLOSED or _DECLINED: the channel has ended; _TOO_LARGE, _INVALID_HANDLE,
  * _INVALID_ARGUMENT (no name), _INVALID_UTF8, _INVALID_JSON. */
 POND_API int32_t pond_channel_send_volatile(pond_channel *channel, const char *event, size_t event_len,
                                             const char *payload, size_t payload_len, pond_error **error);
@@ -504,7 +527,8 @@ POND_API int32_t pond_channel_send_volatile(pond_channel *channel, const char *e
 /* Asks. Negative status: fn is never called (destroy is). POND_OK: exactly one POND_EVENT_REPLY, to fn or (fn NULL)
  * to pond_queue_next; a client without a queue needs fn. The clock starts now; timeout_ms 0 = the option's,
  * POND_FOREVER = no limit. `ticket` (may be NULL) is a number below 2^53, unique in the process, written before the
- * reply can come. Queued like a message while not JOINED. Never waits. POND_OK, and the errors of pond_channel_send. */
+ * reply can come. Queued like a message while not JOINED. Never waits.
+ * POND_OK, and the errors of pond_channel_send. */
 POND_API int32_t pond_channel_request(pond_channel *channel, const char *event, const char *payload_json,
                                       uint32_t timeout_ms, pond_event_fn fn, void *user_data, pond_destroy_fn destroy,
                                       uint64_t *ticket, pond_error **error);
@@ -514,22 +538,23 @@ POND_API int32_t pond_channel_request_n(pond_channel *channel, const char *event
                                         size_t payload_len, uint32_t timeout_ms, pond_event_fn fn, void *user_data,
                                         pond_destroy_fn destroy, uint64_t *ticket, pond_error **error);
 
-/* Completes a request of this channel with POND_ERROR_CANCELLED. Never waits. POND_OK; POND_EMPTY: it is complete
- * already (its event may still wait to be read), or no request of this channel; POND_ERROR_INVALID_HANDLE, _CLOSED
- * (freed meanwhile). */
+/* Completes a request of this channel with POND_ERROR_CANCELLED. Never waits.
+ * POND_OK; POND_EMPTY: it is complete already (its event may still wait to be read), or no request of this channel;
+ * POND_ERROR_INVALID_HANDLE, _CLOSED (freed meanwhile). */
 POND_API int32_t pond_channel_cancel_request(pond_channel *channel, uint64_t ticket);
 
 /* Asks and blocks; the reply comes to you past queue and handlers. *reply is yours: pond_event_free. Not in
  * handlers. Needs reading to go on: on a thread that also drains a queue, prefer pond_channel_request. timeout_ms as
- * there. POND_OK; the errors of pond_channel_send; POND_ERROR_SERVER, _TIMEOUT, _CONNECTION_LOST, _CLOSED,
- * _DECLINED, _EVICTED, _QUEUE_FULL (dropped, or twice the inbound limit waits unread), _WOULD_DEADLOCK; *reply is
- * NULL then. */
+ * there.
+ * POND_OK; the errors of pond_channel_send; POND_ERROR_SERVER, _TIMEOUT, _CONNECTION_LOST, _CLOSED, _DECLINED,
+ * _EVICTED, _QUEUE_FULL (dropped, or twice the inbound limit waits unread), _WOULD_DEADLOCK; *reply is NULL then. */
 POND_API int32_t pond_channel_call(pond_channel *channel, const char *event, const char *payload_json,
                                    uint32_t timeout_ms, pond_event **reply, pond_error **error);
 
 /* Registers a handler for every POND_EVENT_MESSAGE. Handlers run in order of registration. out NULL: it lives as
- * long as the channel. POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT (fn NULL), _CLOSED (freed meanwhile),
- * _NO_MEMORY: destroy has run. */
+ * long as the channel.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT (fn NULL), _CLOSED (freed meanwhile), _NO_MEMORY: destroy
+ * has run. */
 POND_API int32_t pond_channel_on_message(pond_channel *channel, pond_event_fn fn, void *user_data,
                                          pond_destroy_fn destroy, pond_subscription **out);
 
@@ -575,17 +600,19 @@ POND_API int32_t pond_channel_on_writable(pond_channel *channel, pond_event_fn f
 
 /* ---- queue ------------------------------------------------------------------------------------------------------- */
 
-/* Makes a queue: pond_options_set_queue gives clients to it. *out is yours: pond_queue_free. POND_OK,
- * POND_ERROR_INVALID_ARGUMENT, _NO_MEMORY. */
+/* Makes a queue: pond_options_set_queue gives clients to it. *out is yours: pond_queue_free.
+ * POND_OK, POND_ERROR_INVALID_ARGUMENT, _NO_MEMORY. */
 POND_API int32_t pond_queue_new(pond_queue **out);
 
 /* Frees a queue; its handle is gone at once. Remove its fd from your poller before. A waiting pond_queue_next
- * answers POND_ERROR_CLOSED. POND_OK; POND_DEFERRED: clients still deliver to it, they stall until freed, and it
- * goes with the last of them; POND_ERROR_INVALID_HANDLE. */
+ * answers POND_ERROR_CLOSED.
+ * POND_OK; POND_DEFERRED: clients still deliver to it, they stall until freed, and it goes with the last of them;
+ * POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_queue_free(pond_queue *queue);
 
 /* Takes one event: *out is yours, pond_event_free. Runs no handler. Several threads may pull; each event goes to one
- * of them. POND_OK; POND_EMPTY (timeout_ms 0), POND_TIMEOUT, POND_INTERRUPTED; POND_ERROR_CLOSED (freed meanwhile),
+ * of them.
+ * POND_OK; POND_EMPTY (timeout_ms 0), POND_TIMEOUT, POND_INTERRUPTED; POND_ERROR_CLOSED (freed meanwhile),
  * _WOULD_DEADLOCK (in a handler, with a timeout), _INVALID_HANDLE, _INVALID_ARGUMENT. */
 POND_API int32_t pond_queue_next(pond_queue *queue, uint32_t timeout_ms, pond_event **out);
 
@@ -600,17 +627,18 @@ POND_API int32_t pond_queue_next_many(pond_queue *queue, uint32_t timeout_ms, po
  * POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_queue_dispatch(pond_queue *queue, uint32_t max_events, uint32_t budget_us);
 
-/* A descriptor that is readable while an event or interrupt waits (level). Poll it only; the queue owns it. POND_OK,
- * POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT, _NO_MEMORY; on Windows POND_ERROR_UNSUPPORTED. */
+/* A descriptor that is readable while an event or interrupt waits (level). Poll it only; the queue owns it.
+ * POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT, _NO_MEMORY; on Windows POND_ERROR_UNSUPPORTED. */
 POND_API int32_t pond_queue_fd(pond_queue *queue, int32_t *out);
 
 /* Sets the wake function: called with POND_EVENT_WAKE on a library thread once per empty -> not empty, and at once
  * if not empty now: signal your loop, nothing more. A queue is empty again when next or dispatch has found it so. fn
- * NULL removes it. Calls never overlap. POND_OK, POND_ERROR_INVALID_HANDLE: destroy has run. */
+ * NULL removes it. Calls never overlap.
+ * POND_OK, POND_ERROR_INVALID_HANDLE: destroy has run. */
 POND_API int32_t pond_queue_set_wake(pond_queue *queue, pond_event_fn fn, void *user_data, pond_destroy_fn destroy);
 
-/* Ends one pond_queue_next, waiting now or called next. Calls don't add up. Not for signal handlers. POND_OK,
- * POND_ERROR_INVALID_HANDLE. */
+/* Ends one pond_queue_next, waiting now or called next. Calls don't add up. Not for signal handlers.
+ * POND_OK, POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_queue_interrupt(pond_queue *queue);
 
 /* ---- event: what a kind does not have reads as 0, "" or empty JSON; NULL event likewise -------------------------- */

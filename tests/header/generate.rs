@@ -227,7 +227,8 @@ fn comment(text: &str, indent: &str) -> String {
             open = false;
             continue;
         }
-        let is_entry = line.trim_start().starts_with("- ");
+        // List items, and what a function answers, begin a line of their own.
+        let is_entry = line.trim_start().starts_with("- ") || line.trim_start().starts_with("POND_OK");
         for (index, word) in line.split_whitespace().enumerate() {
             let starts = !open || (is_entry && index == 0);
             match lines.last_mut() {
