@@ -71,9 +71,13 @@ void server_dies(void)
     server_kill(own);
 }
 
+/* A channel whose join takes time. Somebody stays in it: without that, the Python server closes the channel when it
+ * finds that the one whose link broke is gone, under the feet of the join that waits. */
 static pond_channel *slow_chat(peer *a)
 {
-    return channel_of(a, room("a"), "{\"username\":\"alice\",\"mode\":\"slow\",\"delayMs\":600}");
+    char *name = room("a");
+    chat(online(shared_port, "bob"), name, "bob");
+    return channel_of(a, name, "{\"username\":\"alice\",\"mode\":\"slow\",\"delayMs\":600}");
 }
 
 /* Waits until the JOIN has gone through the proxy: its bytes are more than a handshake leaves behind. */

@@ -118,7 +118,10 @@ const char *outcome(const record *reply)
 
 const char *failure(const record *r)
 {
-    if (r->http_status) return text("%s %d '%s'", status_word(r->status), (int)r->http_status, r->message);
+    /* Without the address before it, which differs from run to run. */
+    const char *message = strstr(r->message, ": ");
+    message = message && !strncmp(r->message, "127.", 4) ? message + 2 : r->message;
+    if (r->http_status) return text("%s %d '%s'", status_word(r->status), (int)r->http_status, message);
     return status_word(r->status);
 }
 
@@ -179,6 +182,10 @@ void record_event(const pond_event *event, void *user_data)
     r->users = copy(event, pond_event_users);
     r->changed = copy(event, pond_event_changed);
     r->request_id = copy(event, pond_event_request_id);
+    if (getenv("INTEROP_TRACE"))
+        fprintf(stderr, "%lld %p kind %d %s -> %s %s '%s' %s %s %.300s\n", (long long)r->when, (void *)self, (int)r->kind,
+                pond_state_name(r->previous), pond_state_name(r->state), status_word(r->status), r->message,
+                r->channel_name, r->name, r->payload);
     pthread_mutex_lock(&self->mutex);
     if (self->count == self->capacity) {
         self->capacity = self->capacity ? self->capacity * 2 : 256;

@@ -124,6 +124,9 @@ static void pass(proxy *self, lane *lane, int down)
         return;
     }
     if (!down) self->sent += len;
+    if (getenv("INTEROP_TRACE"))
+        fprintf(stderr, "%lld %s %d bytes: %.*s\n", (long long)now_ms(), down ? "<-" : "->", (int)len,
+                down ? (int)(len < 500 ? len : 500) : 0, data);
     if (down) remember(self, data, len);
     if (down && lane->muted) len = lane->answered ? 0 : handshake_part(lane, data, len);
     if (len && !write_all(down ? lane->client : lane->server, data, len)) reset(lane);
