@@ -1,0 +1,5 @@
+module pondsocket-interop
+
+go 1.24.4
+
+require github.com/gorilla/websocket v1.5.3
