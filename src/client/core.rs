@@ -328,6 +328,7 @@ impl Client {
         make_tag: impl FnOnce(ChannelId) -> Result<u64, Failure>,
     ) -> Result<(u64, bool), Failure> {
         self.with(|session, _| {
+            session.check_join(name, params)?;
             if let Some(id) = session.channel_by_name(name) {
                 if session.channel_state(id) == ChannelState::Idle || session.channel_state(id).is_terminal() {
                     session.set_join_params(id, params);

@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::future::poll_fn;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -30,9 +30,13 @@ struct Failed {
     retry_after: Option<Time>,
 }
 
-/// Randomness for a session's ids and jitter.
+/// Randomness for a session's ids and jitter. The keys of a `RandomState` count on from the first one of a thread, so that forked
+/// children would all get the same ones: the process and the moment make them differ.
 pub(super) fn seed() -> u64 {
-    RandomState::new().build_hasher().finish()
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    Instant::now().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What the socket brought.

@@ -202,7 +202,11 @@ impl Handlers {
         let mut lists = lock(&self.lists);
         let list = lists.by_target.get_mut(&target)?;
         let found = list.iter().find(|(other, _)| *other == id)?.1.clone();
-        *list = Arc::new(list.iter().filter(|(other, _)| *other != id).cloned().collect());
+        if list.len() == 1 {
+            lists.by_target.remove(&target);
+        } else {
+            *list = Arc::new(list.iter().filter(|(other, _)| *other != id).cloned().collect());
+        }
         Some(found)
     }
 

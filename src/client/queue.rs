@@ -129,6 +129,11 @@ impl EventQueue {
         self.own
     }
 
+    /// The program has freed it.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.inner).closed
+    }
+
     /// A new source, by its place.
     pub fn attach(&self, sink: Arc<dyn Sink>, bounds: Bounds) -> usize {
         let mut inner = lock(&self.inner);
@@ -164,6 +169,10 @@ impl EventQueue {
         }
         let mut added = 0;
         for delivered in events {
+            // Nobody can take anything from a freed queue. Only what a destroy hangs on waits for the end of its client.
+            if inner.closed && delivered.completion().is_none() {
+                continue;
+            }
             if let Some(old) = inner.push(source, delivered) {
                 replaced.push(old);
             } else {
@@ -256,6 +265,17 @@ impl EventQueue {
         drop(discarded);
         drop(sink);
         replies
+    }
+
+    /// Waits until this queue runs no handler. False: one still runs at the deadline.
+    pub fn rest(&self, deadline: Option<Instant>) -> bool {
+        let delivers = |inner: &Inner| inner.sources.iter().flatten().any(|source| source.delivering);
+        let mut inner = lock(&self.inner);
+        let mut in_time = true;
+        while delivers(&inner) && in_time {
+            (inner, in_time) = wait_until(&self.delivered, inner, deadline);
+        }
+        !delivers(&inner)
     }
 
     /// Appends a reply of a client that is freed, to be pulled.

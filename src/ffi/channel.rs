@@ -76,9 +76,11 @@ pub unsafe extern "C" fn pond_channel_set_join_params(
             let channel = global::channel(channel as u64)?;
             let params = object_in(join_params_json, "join_params_json")?;
             let id = channel.id;
-            channel
-                .client
-                .on_session(|session, _| session.set_join_params(id, params))?;
+            channel.client.on_session(|session, _| {
+                session.check_join(&channel.name, params)?;
+                session.set_join_params(id, params);
+                Ok(())
+            })??;
             Ok(status::OK)
         })
     }

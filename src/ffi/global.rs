@@ -1,7 +1,7 @@
 //! What the process has one of: the registry of handles and the library behind it, and how both are abandoned after a fork.
 
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Instant;
 
 use crate::client::sync::{Patience, lock};
@@ -54,6 +54,8 @@ pub struct Subscription {
 pub struct Global {
     registry: RwLock<Registry>,
     libraries: Mutex<Libraries>,
+    /// Every queue of the program: its handlers run on the program's threads, where only the queue knows of them.
+    queues: Mutex<Vec<Weak<EventQueue>>>,
     /// The sink of pond_log_set.
     pub log: RwLock<Option<Arc<Registration>>>,
 }
@@ -145,10 +147,22 @@ impl Global {
         Ok(library)
     }
 
+    /// Makes a queue that pond_shutdown knows of, also after its handle is gone.
+    pub fn new_queue(&self) -> Result<Arc<EventQueue>, Failure> {
+        let queue = EventQueue::new(self.library()?.pool().clone(), false);
+        let mut queues = lock(&self.queues);
+        if queues.len() == queues.capacity() {
+            queues.retain(|queue| queue.strong_count() > 0);
+        }
+        queues.push(Arc::downgrade(&queue));
+        Ok(queue)
+    }
+
     /// Frees everything and joins every thread. False: something still runs at the deadline.
     pub fn shutdown(&self, deadline: Option<Instant>) -> bool {
         let patience = deadline.map_or(Patience::Forever, Patience::Until);
         let objects = self.registry_mut().clear();
+        let known_queues = std::mem::take(&mut *lock(&self.queues));
         let mut queues = Vec::new();
         for object in objects {
             match object {
@@ -167,6 +181,12 @@ impl Global {
             libraries.stopping.clone()
         };
         let mut all = true;
+        for queue in known_queues {
+            if queue.upgrade().is_some_and(|queue| !queue.rest(deadline)) {
+                lock(&self.queues).push(queue);
+                all = false;
+            }
+        }
         for library in &libraries {
             all &= library.shutdown(deadline);
         }

@@ -1,9 +1,6 @@
 //! Versions, names, the log, the end of everything.
 
-use std::ffi::{CStr, c_char, c_void};
-use std::sync::PoisonError;
-
-use once_cell::sync::Lazy;
+use std::ffi::{c_char, c_void};
 
 use crate::client::Selector;
 use crate::client::sync::{deadline, inside_callback};
@@ -33,31 +30,13 @@ pub extern "C" fn pond_abi_version() -> u32 {
 /// The name of a status, "POND_ERROR_CLOSED"; "POND_UNKNOWN" for any other number. Static.
 #[unsafe(no_mangle)]
 pub extern "C" fn pond_status_name(status: i32) -> *const c_char {
-    terminated(status::name(status))
+    status::c_name(status).as_ptr()
 }
 
 /// The name of a client or channel state, "CONNECTED", "JOINED"; "UNKNOWN" for any other number. Static.
 #[unsafe(no_mangle)]
 pub extern "C" fn pond_state_name(state: i32) -> *const c_char {
-    terminated(status::state_name(state))
-}
-
-/// The same name with a NUL, made once per name.
-fn terminated(name: &'static str) -> *const c_char {
-    use std::collections::HashMap;
-    use std::ffi::CString;
-    use std::sync::RwLock;
-    static NAMES: Lazy<RwLock<HashMap<&'static str, &'static CStr>>> = Lazy::new(RwLock::default);
-    if let Some(known) = NAMES.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-        return known.as_ptr();
-    }
-    let fresh: &'static CStr = Box::leak(CString::new(name).unwrap_or_default().into_boxed_c_str());
-    NAMES
-        .write()
-        .unwrap_or_else(PoisonError::into_inner)
-        .entry(name)
-        .or_insert(fresh)
-        .as_ptr()
+    status::c_state_name(state).as_ptr()
 }
 
 /// Sets the one log sink of the process in place of the earlier one; level POND_LOG_OFF or fn NULL removes it. Called with

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::time::Duration;
 
 use crate::client::sync::{Patience, inside_callback};
-use crate::client::{EventQueue, Pulled, Selector};
+use crate::client::{Pulled, Selector};
 use crate::session::{Failure, status};
 
 use super::callback::Incoming;
@@ -21,7 +21,7 @@ pub unsafe extern "C" fn pond_queue_new(out: *mut *mut pond_queue) -> i32 {
     guard(|| {
         // SAFETY: `out` is NULL or writable (rule 3).
         unsafe { out_zeroed(out, std::ptr::null_mut(), "out") }?;
-        let queue = EventQueue::new(global().library()?.pool().clone(), false);
+        let queue = global().new_queue()?;
         let key = global().registry_mut().insert([0; 2], |_| Object::Queue(queue))?;
         // SAFETY: checked above.
         unsafe { out.write(key as *mut pond_queue) };

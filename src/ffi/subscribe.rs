@@ -74,7 +74,13 @@ unsafe fn register(
         return Err(Failure::new(status::CLOSED, "freed meanwhile"));
     }
     if out.is_null() {
-        return Ok(status::OK);
+        // A channel that is freed at this moment may have taken its handlers out before this one came.
+        if target == 0 || global().registry().get(target).is_some() {
+            return Ok(status::OK);
+        }
+        client.handlers().remove(target, id);
+        registration.cancel(Patience::Forever);
+        return Err(Failure::new(status::CLOSED, "freed meanwhile"));
     }
     let subscription = Arc::new(Subscription {
         client: Arc::clone(client),

@@ -52,6 +52,14 @@ impl Session {
         Ok((number, text.into()))
     }
 
+    /// Does the JOIN of such a channel fit into a frame?
+    pub fn check_join(&self, name: &str, params: &str) -> Result<(), Failure> {
+        let request_id = self.ids.text(0);
+        let text = client_frame(ClientAction::JoinChannel, "JOIN_CHANNEL", name, &request_id, params);
+        frame_size(text.len(), self.config.max_message_out)
+            .map_err(|error| Failure::new(status::TOO_LARGE, error.to_string()))
+    }
+
     /// CLOSED and DECLINED take nothing.
     pub(super) fn refuse_ended(&self, id: ChannelId) -> Result<(), Failure> {
         let Some(channel) = self.channels.get(&id) else {

@@ -342,6 +342,24 @@ static void blocked_elsewhere(void)
     CHECK(it->calls == 1);
 }
 
+/* The log sink replaced and removed by itself: nothing waits, each destroy runs. */
+static void replace_sink(tracked *self, const pond_event *event)
+{
+    (void)event;
+    if (atomic_exchange(&self->done, 1)) return;
+    if (self->data) AT_ONCE(OK(pond_log_set(POND_LOG_TRACE, on_call, self->data, on_destroy)));
+    else AT_ONCE(OK(pond_log_set(POND_LOG_OFF, NULL, NULL, NULL)));
+    CHECK(self->destroys == 0); /* it runs */
+}
+static void sink_replaced_in_itself(void)
+{
+    tracked *second = track_with(replace_sink, NULL), *first = track_with(replace_sink, second);
+    int i;
+    OK(pond_log_set(POND_LOG_TRACE, on_call, first, on_destroy));
+    for (i = 0; i < 3; i++) connected(client_at(url("ws", shared_port(), "/script"), NULL, NULL));
+    UNTIL(first->destroys == 1 && second->destroys == 1);
+}
+
 /* ---- line 4: subscriptions -------------------------------------------------------------------------------------- */
 
 static void no_call_after_cancel(void)
@@ -447,6 +465,7 @@ const test callback_tests[] = {
     {"each_other", each_other, 0},
     {"in_every_callback", in_every_callback, 0},
     {"blocked_elsewhere", blocked_elsewhere, 0},
+    {"sink_replaced_in_itself", sink_replaced_in_itself, 0},
     {"no_call_after_cancel", no_call_after_cancel, 0},
     {"cancelled_in_itself", cancelled_in_itself, 0},
     {"cancelled_while_running", cancelled_while_running, 0},

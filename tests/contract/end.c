@@ -83,7 +83,7 @@ static void deferred_queue(void)
 {
     pond_queue *queue;
     pond_client *clients[3];
-    tracked *states[3];
+    tracked *states[3], *requests[3];
     int i;
     OK(pond_queue_new(&queue));
     for (i = 0; i < 3; i++) {
@@ -98,7 +98,10 @@ static void deferred_queue(void)
         OK(pond_channel_join(channel));
         OK(pond_channel_send(channel, "x", NULL, NULL));
         IS(POND_CLIENT_CONNECTED, pond_client_state(clients[i]));
+        /* A reply that nobody can pull any more still has its destroy. */
+        OK(pond_channel_request(channel, "x", NULL, POND_FOREVER, NULL, requests[i] = track(), on_destroy, NULL, NULL));
         OK(pond_client_free(clients[i]));
+        CHECK(requests[i]->calls == 0 && requests[i]->destroys == 1);
         CHECK(states[i]->calls == 0 && states[i]->destroys == 1);
     }
 }

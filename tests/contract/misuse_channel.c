@@ -57,6 +57,7 @@ ROW(pond_channel_set_join_params)
     HANDLES(CHANNEL, pond_channel_set_join_params(h, "{}", EE));
     JSON(pond_channel_set_join_params(w.idle, j, EE));
     CALL(POND_ERROR_TOO_LARGE, pond_channel_set_join_params(w.idle, nested(101), EE));
+    CALL(POND_ERROR_TOO_LARGE, pond_channel_set_join_params(w.idle, huge(), EE));
     CALL(POND_OK, pond_channel_set_join_params(w.idle, nested(100), EE));
     CALL(POND_OK, pond_channel_set_join_params(w.idle, NULL, EE));
 }
@@ -112,6 +113,7 @@ ROW(pond_channel_send)
     JSON(pond_channel_send(w.channel, "x", j, EE));
     CALL(POND_ERROR_TOO_LARGE, pond_channel_send(w.channel, "x", nested(101), EE));
     CALL(POND_ERROR_TOO_LARGE, pond_channel_send(w.channel, "x", huge(), EE));
+    CALL(POND_ERROR_TOO_LARGE, pond_channel_send(w.channel, huge(), NULL, EE));
     CALL(POND_ERROR_TOO_LARGE, pond_channel_send(w.idle, "x", huge(), EE));
     CALL(POND_OK, pond_channel_send(w.channel, "x", nested(100), EE));
     CALL(POND_OK, pond_channel_send(w.idle, "x", NULL, NULL));
@@ -244,6 +246,14 @@ ROW(pond_json_quote)
     pond_string_free(p);
 }
 
+/* Nested so deep that a recursive reader would overflow the stack. */
+static const char *abyss(void)
+{
+    static char text[1000001];
+    memset(text, '[', sizeof text - 1);
+    return text;
+}
+
 #define POINTERS(function, ...)                                                                                        \
     WRONG(function(NULL, 1, "", __VA_ARGS__));                                                                         \
     WRONG(function("{}", 2, NULL, __VA_ARGS__));                                                                       \
@@ -255,6 +265,7 @@ ROW(pond_json_quote)
     CALL(POND_ERROR_INVALID_JSON, function("{", 1, "", __VA_ARGS__));                                                  \
     CALL(POND_ERROR_INVALID_JSON, function("{\"a\":S3CR3T}", 12, "/a", __VA_ARGS__));                                  \
     CALL(POND_ERROR_INVALID_JSON, function("1 2", 3, "", __VA_ARGS__));                                                \
+    CALL(POND_ERROR_INVALID_JSON, function(abyss(), 1000000, "/0/0/0", __VA_ARGS__));                                  \
     UTF8(function("{\"a\":1}", 7, u, __VA_ARGS__));                                                                    \
     UTF8(function(u, strlen(u), "", __VA_ARGS__))
 

@@ -229,6 +229,16 @@ ROW(pond_client_answer_dial)
     CALL(POND_ERROR_INVALID_URL, pond_client_answer_dial(w.client, 1, "", NULL, EE));
 }
 
+/* A JSON object, and a name, that no frame has room for. */
+static const char *too_large(void)
+{
+    static char text[600000];
+    memset(text, ' ', sizeof text - 1);
+    text[0] = '{';
+    text[sizeof text - 2] = '}';
+    return text;
+}
+
 ROW(pond_client_channel)
 {
     HANDLES(CLIENT, pond_client_channel(h, "/x", NULL, PP, EE));
@@ -237,6 +247,8 @@ ROW(pond_client_channel)
     WRONG(pond_client_channel(w.client, "/x", NULL, NULL, EE));
     UTF8(pond_client_channel(w.client, u, NULL, PP, EE));
     JSON(pond_client_channel(w.client, "/x", j, PP, EE));
+    CALL(POND_ERROR_TOO_LARGE, pond_client_channel(w.client, "/x", too_large(), PP, EE));
+    CALL(POND_ERROR_TOO_LARGE, pond_client_channel(w.client, too_large(), NULL, PP, EE));
     CALL(POND_OK, pond_client_channel(w.client, "/x", "{}", PP, EE));
     CALL(POND_EXISTS, pond_client_channel(w.client, "/x", "{}", PP, EE));
     OK(pond_channel_free(p));

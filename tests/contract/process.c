@@ -309,6 +309,44 @@ static void nothing_is_printed(void)
     close(err);
 }
 
+/* Without descriptors left: an error, no crash; with them again, all works, the client that was refused included. */
+static void descriptors_run_out(void)
+{
+    struct rlimit limit, none;
+    pond_options *options = fast_options();
+    pond_queue *queue = NULL, *kept;
+    pond_client *client;
+    pond_error *error = NULL;
+    int32_t status;
+    int fd = dup(0), queue_fd;
+    CHECK(fd >= 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    none = limit;
+    none.rlim_cur = (rlim_t)fd; /* the lowest free one is beyond it */
+    close(fd);
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    IS(POND_ERROR_NO_MEMORY, pond_queue_new(&queue));
+    client = (pond_client *)&limit;
+    IS(POND_ERROR_NO_MEMORY, pond_client_new(url("ws", shared_port(), "/script"), NULL, NULL, &client, &error));
+    CHECK(queue == NULL && client == NULL && pond_error_status(error) == POND_ERROR_NO_MEMORY);
+    pond_error_free(error);
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+
+    OK(pond_queue_new(&kept));
+    client = client_at(url("ws", shared_port(), "/script"), NULL, options);
+    fd = dup(0);
+    none.rlim_cur = (rlim_t)fd;
+    close(fd);
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    IS(POND_ERROR_NO_MEMORY, pond_queue_fd(kept, &queue_fd));
+    OK(pond_client_connect(client));
+    status = pond_client_wait_state(client, POND_CLIENT_CONNECTED, ms(300), &error);
+    CHECK(status == POND_TIMEOUT && pond_error_status(error) == POND_ERROR_CONNECT);
+    pond_error_free(error);
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    OK(pond_client_wait_state(client, POND_CLIENT_CONNECTED, DEADLINE, NULL));
+    OK(pond_queue_fd(kept, &queue_fd));
+}
+
 const test process_tests[] = {
     {"reset_under_heavy_sending", reset_under_heavy_sending, 0},
     {"threads_block_signals", threads_block_signals, NATIVE},
@@ -317,5 +355,6 @@ const test process_tests[] = {
     {"descriptors_close_on_exec", descriptors_close_on_exec, 0},
     {"nothing_is_changed", nothing_is_changed, NATIVE},
     {"nothing_is_printed", nothing_is_printed, 0},
+    {"descriptors_run_out", descriptors_run_out, NATIVE},
     {NULL, NULL, 0},
 };
