@@ -40,6 +40,12 @@ pub unsafe extern "C" fn pond_client_new(
             let url = str_in(url, "url")?;
             let params = maybe_object_in(params_json, "params_json")?;
             let options = copy_of(options)?;
+            if options.queue.as_ref().is_some_and(|queue| queue.is_closed()) {
+                return Err(Failure::new(
+                    status::INVALID_HANDLE,
+                    "the queue of the options is freed",
+                ));
+            }
             let max_in = usize::try_from(options.max_message_in).unwrap_or(usize::MAX);
             let target = Target::new(url, params, options.headers.clone(), options.tls()?, max_in)?;
             let library = global().library()?;
