@@ -153,6 +153,9 @@ func (c *connection) handleLoop(handle func(*connection, *frame)) {
 				continue
 			}
 			if !request.complete() {
+				if request.RequestID == "" {
+					request.RequestID = newID()
+				}
 				c.tell(complaint(gateway, request.RequestID, 500, "The frame lacks a required string"))
 				continue
 			}
