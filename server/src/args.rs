@@ -9,6 +9,8 @@ usage: pond-test-server [options]
   --token T              the token that /api/socket asks for (default: secret)
   --tls DIR              serve TLS; CA and certificates are kept in DIR
   --require-client-cert  with --tls: refuse clients without a certificate of the CA
+  --redis URL            share the channels with other nodes behind that Redis server
+  --replay FILE          replay that recording instead of serving the application
   --script               accepted for clarity: /script is always served
   --quiet                print nothing on stderr
   --exit-on-stdin-eof    exit when standard input ends
@@ -26,6 +28,10 @@ pub struct Args {
     pub tls: Option<PathBuf>,
     /// Whether TLS clients must show a certificate.
     pub require_client_cert: bool,
+    /// The Redis server by which nodes share their channels; `None` stays alone.
+    pub redis: Option<String>,
+    /// The recording to replay; `None` serves the application.
+    pub replay: Option<PathBuf>,
     /// Whether stderr stays silent.
     pub quiet: bool,
     /// Whether the end of standard input ends the server.
@@ -42,6 +48,8 @@ impl Args {
             token: "secret".to_owned(),
             tls: None,
             require_client_cert: false,
+            redis: None,
+            replay: None,
             quiet: false,
             exit_on_stdin_eof: false,
             help: false,
@@ -57,6 +65,8 @@ impl Args {
                 "--token" => out.token = value()?,
                 "--tls" => out.tls = Some(value()?.into()),
                 "--require-client-cert" => out.require_client_cert = true,
+                "--redis" => out.redis = Some(value()?),
+                "--replay" => out.replay = Some(value()?.into()),
                 "--script" => {}
                 "--quiet" => out.quiet = true,
                 "--exit-on-stdin-eof" => out.exit_on_stdin_eof = true,
@@ -66,6 +76,9 @@ impl Args {
         }
         if out.require_client_cert && out.tls.is_none() {
             return Err("--require-client-cert needs --tls".to_owned());
+        }
+        if out.redis.is_some() && out.replay.is_some() {
+            return Err("--replay shares nothing: no --redis with it".to_owned());
         }
         Ok(out)
     }
@@ -87,6 +100,10 @@ mod tests {
         assert_eq!((args.port, args.token.as_str()), (99, "t"));
         assert_eq!(args.tls, Some(PathBuf::from("d")));
         assert!(args.quiet && !args.require_client_cert);
+        let args = parse(&["--redis", "redis://h/"]).unwrap();
+        assert_eq!(args.redis.as_deref(), Some("redis://h/"));
+        let args = parse(&["--replay", "f"]).unwrap();
+        assert_eq!(args.replay, Some(PathBuf::from("f")));
     }
 
     #[test]
@@ -95,5 +112,6 @@ mod tests {
         assert!(parse(&["--port", "x"]).unwrap_err().contains("bad port"));
         assert!(parse(&["--nope"]).unwrap_err().contains("--nope"));
         assert!(parse(&["--require-client-cert"]).is_err());
+        assert!(parse(&["--redis", "u", "--replay", "f"]).is_err());
     }
 }

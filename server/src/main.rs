@@ -1,20 +1,25 @@
 //! A small chat application over the official Rust PondSocket server, for the demo and the tests
 //! of libpondsocket. It also serves a scripted endpoint that behaves as a test commands it, and
-//! routes that refuse the upgrade with an HTTP status.
+//! routes that refuse the upgrade with an HTTP status. Or else it replays a recorded server.
 
 mod args;
 mod chat;
+mod events;
 mod listen;
+mod recording;
+mod replay;
 mod script;
 mod tls;
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::Path;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::routing::{any, get};
+use pondsocket::PubSub;
+use pondsocket::distributed::RedisPubSub;
 use tokio::sync::oneshot;
 
 use args::Args;
@@ -49,11 +54,17 @@ async fn run(args: Args) -> Result<(), Error> {
         None => None,
     };
     let scheme = if tls.is_some() { "wss" } else { "ws" };
-    let app = Router::new()
-        .merge(chat::router(&args.token, args.quiet).await)
-        .merge(script::router())
-        .route("/healthz", get(async || "ok"))
-        .route("/refuse/{status}", any(refuse));
+    let served = match &args.replay {
+        Some(file) => replay::router(file, args.quiet)?,
+        None => {
+            let pubsub = shared_channels(args.redis.as_deref()).await?;
+            chat::router(&args.token, args.quiet, pubsub)
+                .await
+                .merge(script::router())
+                .route("/refuse/{status}", any(refuse))
+        }
+    };
+    let app = served.route("/healthz", get(async || "ok"));
     // Both are in place before the line that says ready, so that a signal sent on seeing it works.
     let stop = stop_signal()?;
     let stdin_eof = args.exit_on_stdin_eof.then(watch_stdin);
@@ -69,6 +80,15 @@ async fn run(args: Args) -> Result<(), Error> {
         () = ended(stdin_eof) => {}
     }
     Ok(())
+}
+
+/// What lets nodes share their channels, once the Redis server has answered.
+async fn shared_channels(redis: Option<&str>) -> Result<Option<Arc<dyn PubSub>>, Error> {
+    let Some(url) = redis else {
+        return Ok(None);
+    };
+    let client = redis::Client::open(url)?;
+    Ok(Some(Arc::new(RedisPubSub::new(client).await?)))
 }
 
 /// Answers with the status in the path, before any upgrade.

@@ -6,8 +6,10 @@
     reason = "a failed expectation is how a test says no"
 )]
 
+mod app;
 mod chat;
 mod process;
+mod replay;
 mod script;
 mod support;
 mod tls;

@@ -63,6 +63,33 @@ async fn http_routes_answer_without_an_upgrade() {
 }
 
 #[test]
+fn an_unreachable_redis_is_fatal() {
+    // A port that was free a moment ago; nobody speaks Redis there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    drop(listener);
+    let output = Command::new(env!("CARGO_BIN_EXE_pond-test-server"))
+        .args(["--redis", &format!("redis://{address}/")])
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("redis"));
+}
+
+#[test]
+fn a_missing_or_broken_recording_is_fatal() {
+    for file in ["no-such-file", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_pond-test-server"))
+            .args(["--replay", file])
+            .output()
+            .expect("the binary runs");
+        assert_eq!(output.status.code(), Some(1), "{file}");
+        assert!(output.stdout.is_empty(), "{file}");
+    }
+}
+
+#[test]
 fn bad_arguments_are_refused() {
     let output = Command::new(env!("CARGO_BIN_EXE_pond-test-server"))
         .arg("--bogus")
