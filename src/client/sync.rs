@@ -70,12 +70,18 @@ pub fn in_callback<R>(body: impl FnOnce() -> R) -> R {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
-            DEPTH.with(|depth| depth.set(depth.get() - 1));
+            // A child forked by a callback may have left it by `forget_callbacks`.
+            DEPTH.with(|depth| depth.set(depth.get().saturating_sub(1)));
         }
     }
     DEPTH.with(|depth| depth.set(depth.get() + 1));
     let _leave = Leave;
     body()
+}
+
+/// In a forked child that starts anew: whatever callback this thread is in belongs to what was inherited.
+pub fn forget_callbacks() {
+    DEPTH.with(|depth| depth.set(0));
 }
 
 /// This thread is inside a callback: nothing may wait for callbacks here.

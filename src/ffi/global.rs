@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Instant;
 
-use crate::client::sync::{Patience, lock};
+use crate::client::sync::{Patience, forget_callbacks, lock};
 use crate::client::{Client, EventQueue, Library, Registration};
 use crate::session::{ChannelId, Failure, status};
 
@@ -103,6 +103,7 @@ pub fn mark_forked() {
 /// Leaves behind everything that the parent had and starts anew.
 pub fn abandon() {
     CURRENT.store(std::ptr::null_mut(), Ordering::Release);
+    forget_callbacks();
     FORKED.store(false, Ordering::Relaxed);
 }
 

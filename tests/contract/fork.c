@@ -268,6 +268,65 @@ static void fork_during_flood(void)
     pond_event_free(event);
 }
 
+/* The child ends by exit, as if it knew nothing of the library; or it forks again first. */
+static void fork_and_exit(void)
+{
+    pond_client *client = chat("exit", NULL);
+    pond_channel *channel = joined(client, room("exit"), NULL);
+    tracked *it = track();
+    int i;
+    OK(pond_channel_on_message(channel, on_call, it, on_destroy, NULL));
+    OK(pond_channel_send(channel, "flood", "{\"count\":500,\"size\":20}", NULL));
+    for (i = 0; i < 10; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            if (i % 2 && (pid = fork()) > 0) await_child(pid);
+            exit(0);
+        }
+        await_child(pid);
+    }
+    UNTIL(it->calls == 500);
+    ask_and_hear(client, channel);
+}
+
+/* Forked by a handler: the child is in no handler any more once it has started anew, so that it may wait. */
+static void fork_there(tracked *self, const pond_event *event)
+{
+    pid_t pid;
+    (void)event;
+    if (atomic_exchange(&self->done, 1)) return;
+    pid = fork();
+    if (pid == 0) {
+        OK(pond_shutdown(0));
+        new_life();
+        fflush(stdout);
+        _exit(0);
+    }
+    await_child(pid);
+    self->data = self;
+}
+static void fork_in_handlers(void)
+{
+    int queued;
+    for (queued = 0; queued < 2; queued++) {
+        pond_options *options = fast_options();
+        pond_queue *queue = NULL;
+        pond_client *client;
+        pond_channel *channel;
+        tracked *it = track_with(fork_there, NULL);
+        if (queued) {
+            OK(pond_queue_new(&queue));
+            OK(pond_options_set_queue(options, queue));
+        }
+        client = chat("forking", options);
+        channel = joined(client, room("forking"), NULL);
+        OK(pond_channel_on_message(channel, on_call, it, on_destroy, NULL));
+        OK(pond_channel_send(channel, "message", NULL, NULL));
+        UNTIL((!queue || pond_queue_dispatch(queue, 0, 0) >= 0) && it->calls == 1 && it->data);
+        ask_and_hear(client, channel);
+    }
+}
+
 /* A child that execs has nothing of ours: checked with the descriptors, see process.c. A child of a child: */
 static void fork_twice(void)
 {
@@ -354,6 +413,8 @@ const test fork_tests[] = {
     {"fork_and_start_anew", fork_and_start_anew, FORKS},
     {"fork_during_flood", fork_during_flood, FORKS},
     {"fork_twice", fork_twice, FORKS},
+    {"fork_and_exit", fork_and_exit, FORKS},
+    {"fork_in_handlers", fork_in_handlers, FORKS},
     {"children_have_their_own_ids", children_have_their_own_ids, FORKS},
     {"loaded_again", loaded_again, 0},
     {NULL, NULL, 0},

@@ -111,7 +111,7 @@ pid_t thread_id(void)
 
 /* ---- watched registrations -------------------------------------------------------------------------------------- */
 
-enum { MOST_TRACKED = 20000 };
+enum { MOST_TRACKED = 200000 };
 static tracked *all[MOST_TRACKED];
 static atomic_int tracked_count;
 

@@ -130,6 +130,9 @@ static void blocked_handler(void)
     IS(POND_TIMEOUT, pond_shutdown(50));
     CHECK(it->destroys == 0);
     IS(POND_ERROR_INVALID_HANDLE, pond_client_state(client));
+    use(0); /* meanwhile all starts anew; the next shutdown ends both */
+    IS(POND_TIMEOUT, pond_shutdown(1500));
+    use(1);
     release = 1;
     OK(pond_shutdown(DEADLINE));
     CHECK(it->calls == 1 && it->destroys == 1);
@@ -302,6 +305,7 @@ static void *use_and_lose(void *unused)
         pond_channel_join(channel);
         pond_channel_request(channel, "x", NULL, 0, on_call, track(), on_destroy, NULL, NULL);
         pond_queue_next(queue, 1, &event);
+        usleep(500); /* so that valgrind's scheduler lets others run */
     }
     return unused;
 }
