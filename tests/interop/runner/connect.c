@@ -52,7 +52,13 @@ static void refused(const char *path, const char *params)
     peer *a = peer_new(url_of("ws", shared_port, path), params, quick());
     const record *error, *state;
     OK(pond_client_connect(client_of(a)));
-    error = await(a, .kind = POND_EVENT_CLIENT_ERROR);
+    /* Or let in: where nothing tells a refusal from a server without CONNECTION. */
+    settle(count(a, .kind = POND_EVENT_CLIENT_ERROR) || count(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_CONNECTED));
+    error = seek(a, 0, .kind = POND_EVENT_CLIENT_ERROR);
+    if (!error) {
+        note("CONNECTED");
+        return;
+    }
     note("%s", failure(error));
     state = await(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_DISCONNECTED, .from = error->index);
     if (state->retry_ms == POND_FOREVER) note("gave up");
@@ -120,7 +126,7 @@ void connect_twice(void)
     OK(pond_client_connect(client_of(a)));
     await(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_CONNECTED);
     /* A round trip, so that a second socket would have been seen. */
-    note("%s", outcome(ask(a, chat(a, room("a"), "alice"), "ping", "{\"n\":1}")));
+    note("%s", alive(a, chat(a, room("a"), "alice")));
     note("%d connection", proxy_connections(net));
 }
 
@@ -192,7 +198,7 @@ void disconnect_clean(void)
     int64_t start;
     size_t from;
     const record *seen;
-    if (server_is("go")) ask(a, watched, "ping", NULL);
+    if (server_is("go")) alive(a, watched);
     else await(a, .kind = POND_EVENT_PRESENCE, .presence = POND_PRESENCE_JOIN, .from = 0);
     from = length(a);
     start = now_ms();
@@ -240,7 +246,7 @@ static void healed(peer *a, pond_channel *channel)
           .from = await(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_DISCONNECTED)->index);
     in_state(channel, POND_CHANNEL_JOINED);
     note("healed");
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
 }
 
 /* The link swallows everything from one moment on, and both ends believe that it lives. */
@@ -283,7 +289,8 @@ void zombie_server(void)
     if (server_is("rust")) send_event(channel, "panic", NULL);
     else proxy_up(net, "{\"action\":\"BROADCAST\",\"event\":\"\",\"channelName\":\"\",\"requestId\":\"\",\"payload\":{}}");
     start = now_ms();
-    reply = await(a, .kind = POND_EVENT_REPLY, .ticket = request(a, channel, "ping", NULL, 60000));
+    if (server_is("js-legacy")) reply = talk(a, channel, "ping", NULL, "pong");
+    else reply = await(a, .kind = POND_EVENT_REPLY, .ticket = request(a, channel, "ping", NULL, 60000));
     note("request: %s", outcome(reply));
     if (reply->status == POND_ERROR_CONNECTION_LOST) {
         note("%s", reply->when - start <= 300 + 1000 + 500 ? "found in time"

@@ -51,7 +51,7 @@ const scenario scenarios[] = {
     {"join-offline", "join and 30 sends before connect, 20 fit", "B.join-offline",
      "JOINING; JOINED; 10 dropped and told; 20 arrived", join_offline},
     {"leave", "leave, and join again", "A8 B.send-closed B.system-leak",
-     "CLOSED; send: CLOSED; 0 messages; 0 errors; again: pong", leave_channel},
+     "CLOSED; send: CLOSED; 0 messages of the protocol; 0 errors; again: pong", leave_channel},
     {"evict-self", "evicted by own wish", "A9 B.eviction",
      "CLOSED EVICTED 'too loud'; stays out; send: CLOSED; again: pong", evict_self},
     {"evict-other", "evicted by another", "A9 B.eviction",

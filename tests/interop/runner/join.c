@@ -9,15 +9,15 @@ void join_accepted(void)
     peer *a = online(shared_port, "alice");
     pond_channel *channel = chat(a, room("a"), "alice");
     note("JOINED");
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
-    note("%u messages of the protocol", (unsigned)count(a, .kind = POND_EVENT_MESSAGE));
+    note("%s", alive(a, channel));
+    note("%u messages of the protocol", (unsigned)protocol_messages(a));
 }
 
 void join_params(void)
 {
     peer *a = online(shared_port, "alice");
     pond_channel *channel = joined(a, room("a"), "{\"username\":\"J\xc3\xbcrgen\",\"presence\":false}");
-    const record *reply = ask(a, channel, "whoami", NULL);
+    const record *reply = talk(a, channel, "whoami", NULL, "whoami");
     note("%s", outcome(reply));
     note("%s", strcmp(member(reply->payload, "/username"), "J\xc3\xbcrgen") ? reply->payload : "username kept");
 }
@@ -60,8 +60,8 @@ void join_silent(void)
     try_join(a, channel);
     OK(pond_channel_set_join_params(channel, "{\"username\":\"alice\"}", NULL));
     note("again:");
-    try_join(a, channel);
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    if (try_join(a, channel)->state != POND_CHANNEL_JOINED) note("again:"), try_join(a, channel);
+    note("%s", alive(a, channel));
 }
 
 void join_slow(void)
@@ -89,7 +89,7 @@ void join_reply_first(void)
         note("%d", (int)state->http_status);
         return;
     }
-    ask(a, channel, "ping", NULL);
+    alive(a, channel);
     early = seek(a, 500, .kind = POND_EVENT_MESSAGE, .name = "early");
     note("%s", !early ? "no early reply" : early->index > state->index ? "early reply after it" : "early reply before it");
 }
@@ -114,7 +114,7 @@ void join_once(void)
     status = pond_client_channel(client_of(a), name, "{\"username\":\"eve\"}", &same, NULL);
     note("%s", status == POND_EXISTS && same == channel ? "one handle" : "two handles");
     OK(pond_channel_join(same));
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
     note("%u errors", (unsigned)(count(a, .kind = POND_EVENT_CHANNEL_ERROR) + count(a, .kind = POND_EVENT_CLIENT_ERROR)));
     note("JOINED %u time", (unsigned)count(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED));
 }
@@ -138,7 +138,7 @@ void join_offline(void)
     OK(pond_client_connect(client_of(a)));
     in_state(channel, POND_CHANNEL_JOINED);
     note("JOINED");
-    for (i = 10; i < 30; i++) await(a, .kind = POND_EVENT_MESSAGE, .has = text("\"n\":%d,", i));
+    for (i = 10; i < 30; i++) numbered(a, "message", i, 0);
     settle(count(a, .kind = POND_EVENT_MESSAGE, .name = "message") >= 20);
     while ((r = seek(a, 0, .kind = POND_EVENT_DROPPED, .from = at))) dropped += r->count, at = r->index + 1;
     note("%u dropped and told", (unsigned)dropped);
@@ -154,15 +154,15 @@ void leave_channel(void)
     note("%s", pond_state_name(pond_channel_state(left)));
     note("send: %s", status_word(pond_channel_send(left, "message", "{}", NULL)));
     /* Another channel of the same connection: what was answered to the LEAVE has come before its replies, mostly. */
-    ask(a, chat(a, room("b"), "alice"), "ping", NULL);
-    ask(b, stays, "ping", NULL);
+    alive(a, chat(a, room("b"), "alice"));
+    alive(b, stays);
     send_event(stays, "message", "{\"text\":\"alone\"}");
     await(b, .kind = POND_EVENT_MESSAGE, .name = "message");
-    note("%u messages", (unsigned)count(a, .kind = POND_EVENT_MESSAGE));
+    note("%u messages of the protocol", (unsigned)protocol_messages(a));
     note("%u errors", (unsigned)(count(a, .kind = POND_EVENT_CHANNEL_ERROR) + count(a, .kind = POND_EVENT_CLIENT_ERROR)));
     OK(pond_channel_join(left));
     in_state(left, POND_CHANNEL_JOINED);
-    note("again: %s", outcome(ask(a, left, "ping", NULL)));
+    note("again: %s", alive(a, left));
 }
 
 /* What an evicted one sees, and that joining again works. */
@@ -174,12 +174,12 @@ static void evicted(peer *a, pond_channel *channel)
         return;
     }
     note("CLOSED %s '%s'", status_word(end->status), end->message);
-    ask(a, chat(a, room("other"), "alice"), "ping", NULL);
+    alive(a, chat(a, room("other"), "alice"));
     note("%s", pond_channel_state(channel) == POND_CHANNEL_CLOSED ? "stays out" : "rejoined by itself");
     note("send: %s", status_word(pond_channel_send(channel, "message", "{}", NULL)));
     OK(pond_channel_join(channel));
     in_state(channel, POND_CHANNEL_JOINED);
-    note("again: %s", outcome(ask(a, channel, "ping", NULL)));
+    note("again: %s", alive(a, channel));
 }
 
 void evict_self(void)
@@ -207,7 +207,7 @@ void close_channel(void)
     pond_channel *channel = chat(a, room("a"), "alice");
     const record *reply;
     send_event(channel, "close-channel", NULL);
-    reply = ask(a, channel, "ping", NULL);
+    reply = talk(a, channel, "ping", NULL, "pong");
     note("request: %s", outcome(reply));
     OK(pond_channel_leave(channel));
     OK(pond_channel_join(channel));
@@ -225,7 +225,7 @@ void join_alien_ack(void)
     proxy *net = proxy_start(shared_port);
     peer *a = online(proxy_port(net), "alice");
     char *name = room("a");
-    pond_channel *channel = channel_of(a, name, "{\"username\":\"alice\",\"mode\":\"slow\",\"delayMs\":1000}");
+    pond_channel *channel = channel_of(a, name, "{\"username\":\"alice\",\"mode\":\"slow\",\"delayMs\":700}");
     size_t before = proxy_sent(net);
     const record *early;
     OK(pond_channel_join(channel));

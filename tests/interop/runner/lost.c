@@ -24,7 +24,7 @@ void close_me(void)
     await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED,
           .from = await(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_CONNECTED, .from = lost->index)->index);
     note("STALLED, rejoined");
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
 }
 
 /* The process goes, messages queue up, the backoff grows; then it is back. */
@@ -60,7 +60,7 @@ void server_dies(void)
     OK(pond_client_reconnect_now(client_of(a)));
     back = await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED, .from = lost->index);
     note("rejoined");
-    for (i = 0; i < MESSAGES; i++) await(a, .kind = POND_EVENT_MESSAGE, .has = text("\"n\":%d,", i), .from = back->index);
+    for (i = 0; i < MESSAGES; i++) numbered(a, "message", i, back->index);
     note("%u queued arrived", (unsigned)count(a, .kind = POND_EVENT_MESSAGE, .name = "message", .from = back->index));
     /* Order as the server handled them: who joins now is told the history. */
     b = online(own->port, "bob");
@@ -99,7 +99,7 @@ void drop_while_joining(void)
     in_state(channel, POND_CHANNEL_JOINED);
     note("JOINED");
     note("%s", count(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_DECLINED) ? "DECLINED" : "never DECLINED");
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
 }
 
 void drop_while_rejoining(void)
@@ -126,7 +126,7 @@ void drop_while_rejoining(void)
     /* Longer than the join timeout after the first rejoin: no old timer may fire. */
     seek(a, SILENCE, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_DECLINED);
     note("%s", count(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_DECLINED) ? "DECLINED" : "never DECLINED");
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
 }
 
 void rejoin_once(void)

@@ -32,7 +32,7 @@ static void addressed(const char *event, const char *payload, const char *name_o
     send_event(channels[0], "message", "{\"text\":\"marker\"}");
     for (i = 0; i < 3; i++) await(peers[i], .kind = POND_EVENT_MESSAGE, .name = "message", .has = "marker");
     for (i = 0; i < 3; i++) {
-        ask(peers[i], channels[i], "ping", NULL);
+        alive(peers[i], channels[i]);
         note("%s %u", names[i], (unsigned)count(peers[i], .kind = POND_EVENT_MESSAGE, .name = name_of_it, .has = "private"));
     }
 }
@@ -53,7 +53,7 @@ void reply_name(void)
     pond_channel *channel = chat(a, room("a"), "alice");
     const record *reply = ask(a, channel, "ping", "{\"n\":1}");
     note("ping answered by %s", outcome(reply));
-    note("n %g", number(reply->payload, "/n"));
+    if (reply->status == POND_OK) note("n %g", number(reply->payload, "/n"));
 }
 
 void reply_twice(void)
@@ -92,7 +92,7 @@ static void refused_event(const char *event, const char *payload)
     error = seek(a, 1500, .kind = POND_EVENT_CHANNEL_ERROR, .from = from);
     if (!error) error = seek(a, 0, .kind = POND_EVENT_CLIENT_ERROR, .from = from);
     note("send: %s", !error ? "silence" : error->kind == POND_EVENT_CHANNEL_ERROR ? "error" : "error of the client");
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
 }
 
 void no_handler(void)
@@ -140,7 +140,7 @@ void many_requests(void)
     pond_channel *channel = chat(a, room("a"), "alice");
     uint64_t tickets[MANY];
     int i, own = 0;
-    for (i = 0; i < MANY; i++) tickets[i] = request(a, channel, "echo", text("{\"n\":%d}", i), DEADLINE);
+    for (i = 0; i < MANY; i++) tickets[i] = request(a, channel, "echo", text("{\"n\":%d}", i), 5000);
     for (i = 0; i < MANY; i++) {
         const record *reply = await(a, .kind = POND_EVENT_REPLY, .ticket = tickets[i]);
         own += reply->status == POND_OK && number(reply->payload, "/n") == i;
@@ -152,7 +152,7 @@ void route_params(void)
 {
     peer *a = online(shared_port, "alice");
     pond_channel *channel = chat(a, room("a"), "alice");
-    const record *reply = ask(a, channel, "user/42?x=1&y=a%20b", NULL);
+    const record *reply = talk(a, channel, "user/42?x=1&y=a%20b", NULL, "user");
     note("%s", outcome(reply));
     if (reply->status != POND_OK) return;
     note("id %s", member(reply->payload, "/id"));
@@ -245,7 +245,7 @@ void server_news(void)
     char *name = room("a");
     pond_channel *channel = chat(a, name, "alice");
     chat(b, name, "bob");
-    note("%s", outcome(ask(a, channel, "later", "{\"ms\":300}")));
+    note("%s", outcome(talk(a, channel, "later", "{\"ms\":300}", "later")));
     note("news %g", number(await(a, .kind = POND_EVENT_MESSAGE, .name = "news")->payload, "/n"));
     note("other: news %g", number(await(b, .kind = POND_EVENT_MESSAGE, .name = "news")->payload, "/n"));
 }

@@ -23,7 +23,7 @@ void unicode(void)
     proxy *net = proxy_start(shared_port);
     peer *a = online(proxy_port(net), "alice");
     pond_channel *channel = chat(a, room("a"), "alice");
-    const record *reply = ask(a, channel, "echo", payload);
+    const record *reply = talk(a, channel, "echo", payload, "echo");
     char *sent = NULL, *got = NULL;
     size_t sent_len = 0, got_len = 0;
     note("%s", outcome(reply));
@@ -41,7 +41,7 @@ void numbers(void)
     proxy *net = proxy_start(shared_port);
     peer *a = online(proxy_port(net), "alice");
     pond_channel *channel = chat(a, room("a"), "alice");
-    const record *reply = ask(a, channel, "echo", "{\"a\":9007199254740993,\"b\":1.0,\"c\":-0.0,\"d\":1.5e-7}");
+    const record *reply = talk(a, channel, "echo", "{\"a\":9007199254740993,\"b\":1.0,\"c\":-0.0,\"d\":1.5e-7}", "echo");
     note("%s", reply->status == POND_OK ? reply->payload : outcome(reply));
     note("%s", proxy_carried(net, reply->payload) ? "bytes as the server sent them" : "bytes changed");
 }
@@ -51,12 +51,12 @@ void big_payloads(void)
     enum { BYTES = 400000 };
     peer *a = online(shared_port, "alice");
     pond_channel *channel = chat(a, room("a"), "alice");
-    const record *reply = ask(a, channel, "big", text("{\"bytes\":%d}", BYTES));
+    const record *reply = talk(a, channel, "big", text("{\"bytes\":%d}", BYTES), "big");
     note("in: %s %u", outcome(reply), (unsigned)strlen(member(reply->payload, "/data")));
-    reply = ask(a, channel, "echo", filled("{\"data\":\"", BYTES, "\"}"));
+    reply = talk(a, channel, "echo", filled("{\"data\":\"", BYTES, "\"}"), "echo");
     note("out and in: %s %u", outcome(reply), (unsigned)strlen(member(reply->payload, "/data")));
     note("600 kB: %s", status_word(pond_channel_send(channel, "echo", filled("{\"data\":\"", 600000, "\"}"), NULL)));
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
 }
 
 static char *nested(unsigned levels)
@@ -71,13 +71,13 @@ void deep_payloads(void)
 {
     peer *a = online(shared_port, "alice");
     pond_channel *channel = chat(a, room("a"), "alice");
-    const record *reply = ask(a, channel, "deep", "{\"levels\":90}");
+    const record *reply = talk(a, channel, "deep", "{\"levels\":90}", "deep");
     char *deep = nested(90);
     note("in: %s %s", outcome(reply), strstr(reply->payload, "[[[[[[[[[[[[[[[[[[[[") ? "nested" : "flat");
-    reply = ask(a, channel, "echo", deep);
+    reply = talk(a, channel, "echo", deep, "echo");
     note("out and in: %s %s", outcome(reply), strcmp(reply->payload, deep) ? "changed" : "the same");
     note("1000 levels: %s", status_word(pond_channel_send(channel, "echo", nested(1000), NULL)));
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
 }
 
 void payload_types(void)
@@ -87,10 +87,10 @@ void payload_types(void)
     pond_channel *channel = chat(a, room("a"), "alice");
     size_t i;
     for (i = 0; i < sizeof types / sizeof *types; i++) {
-        const record *reply = ask(a, channel, "types", text("{\"type\":\"%s\"}", types[i]));
+        const record *reply = talk(a, channel, "types", text("{\"type\":\"%s\"}", types[i]), "types");
         note("%s: %s", types[i], reply->status == POND_OK ? reply->payload : outcome(reply));
     }
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
 }
 
 /* What a client must refuse before a server is hurt by it, or kills the link. */
@@ -102,7 +102,7 @@ void local_checks(void)
     note("empty channel: %s", status_word(pond_client_channel(client_of(a), "", NULL, &none, NULL)));
     note("array: %s", status_word(pond_channel_send(channel, "echo", "[1]", NULL)));
     note("broken: %s", status_word(pond_channel_send(channel, "echo", "{\"a\":NaN}", NULL)));
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
 }
 
 void channel_names(void)
@@ -111,9 +111,9 @@ void channel_names(void)
     const record *reply;
     pond_channel *plain = chat(a, text("%s-caf\xc3\xa9", room("a")), "alice");
     pond_channel *escaped = chat(a, text("%s-caf%%C3%%A9", room("a")), "alice");
-    reply = ask(a, plain, "echo", "{\"n\":1}");
+    reply = talk(a, plain, "echo", "{\"n\":1}", "echo");
     note("caf\xc3\xa9: %s", outcome(reply));
-    reply = ask(a, escaped, "echo", "{\"n\":2}");
+    reply = talk(a, escaped, "echo", "{\"n\":2}", "echo");
     note("caf%%C3%%A9: %s", outcome(reply));
     note("%s", number(reply->payload, "/n") == 2 ? "two channels" : "mixed up");
 }
@@ -127,7 +127,7 @@ void bad_frames(void)
     char *name = room("a");
     pond_channel *channel = chat(a, name, "alice");
     size_t i;
-    ask(a, channel, "ping", NULL);
+    alive(a, channel);
     seek(a, 200, .kind = POND_EVENT_PRESENCE);
     for (i = 0; i < sizeof frames / sizeof *frames; i++) {
         size_t from = length(a);
@@ -138,7 +138,7 @@ void bad_frames(void)
     proxy_down(net, text("{\"action\":\"BROADCAST\",\"event\":\"list\",\"channelName\":\"%s\",\"requestId\":\"r\","
                          "\"payload\":[1,2]}", name));
     note("array payload: %s", await(a, .kind = POND_EVENT_MESSAGE, .name = "list")->payload);
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
     note("%s", count(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_DISCONNECTED) ? "link lost" : "link kept");
 }
 
@@ -150,7 +150,7 @@ void batched_frames(void)
     peer *a = online(proxy_port(net), "alice");
     char *name = room("a");
     pond_channel *channel = chat(a, name, "alice");
-    ask(a, channel, "ping", NULL);
+    alive(a, channel);
     seek(a, 200, .kind = POND_EVENT_PRESENCE);
     proxy_down(net, text("%s\n%s\n{broken\n%s", text(form, name, 1, 1), text(form, name, 2, 2), text(form, name, 3, 3)));
     await(a, .kind = POND_EVENT_MESSAGE, .name = "batch", .has = ":3");
@@ -184,12 +184,12 @@ void endpoint_errors(void)
     peer *a = online(proxy_port(net), "alice");
     pond_channel *channel = chat(a, room("a"), "alice");
     const record *error;
-    ask(a, channel, "ping", NULL);
-    proxy_up(net, "{\"action\":\"SHOUT\",\"event\":\"x\",\"channelName\":\"/chat/x\",\"requestId\":\"q\",\"payload\":{}}");
+    alive(a, channel);
+    proxy_up(net, "{\"action\":\"BROADCAST\",\"payload\":{}}");
     error = seek(a, SILENCE, .kind = POND_EVENT_CLIENT_ERROR);
     if (error) note("%s %s", status_word(error->status), error->code);
     else note("silence");
-    note("%s", outcome(ask(a, channel, "ping", NULL)));
+    note("%s", alive(a, channel));
 }
 
 void flood(void)

@@ -377,3 +377,43 @@ void send_event(pond_channel *channel, const char *event, const char *payload)
     int32_t status = pond_channel_send(channel, event, payload, &error);
     if (status != POND_OK) give_up("send %s: %s", event, status_word(status));
 }
+
+const record *talk(peer *self, pond_channel *channel, const char *event, const char *payload, const char *answer)
+{
+    static record none = {.kind = POND_EVENT_REPLY, .status = POND_ERROR_TIMEOUT};
+    const record *found;
+    size_t from = length(self);
+    if (!server_is("js-legacy")) return ask(self, channel, event, payload);
+    send_event(channel, event, payload);
+    found = seek(self, 4000, .kind = POND_EVENT_MESSAGE, .name = answer, .from = from);
+    /* An accepted event is broadcast before it is answered. */
+    if (found && !strcmp(event, answer))
+        found = seek(self, 4000, .kind = POND_EVENT_MESSAGE, .name = answer, .from = found->index + 1);
+    if (found) return found;
+    none.name = none.payload = none.message = none.code = "";
+    return &none;
+}
+
+const char *alive(peer *self, pond_channel *channel)
+{
+    return outcome(talk(self, channel, "ping", "{\"n\":1}", "pong"));
+}
+
+const record *numbered(peer *self, const char *name, int n, size_t from)
+{
+    int64_t end = now_ms() + DEADLINE;
+    for (;;) {
+        const record *r = seek(self, 20, .kind = POND_EVENT_MESSAGE, .name = name, .has = text("\"n\":%d,", n), .from = from);
+        if (!r) r = seek(self, 0, .kind = POND_EVENT_MESSAGE, .name = name, .has = text("\"n\":%d}", n), .from = from);
+        if (r) return r;
+        if (now_ms() > end) give_up("never: %s %d", name, n);
+    }
+}
+
+size_t protocol_messages(peer *self)
+{
+    static const char *const names[] = {"ACKNOWLEDGE", "EXIT_ACKNOWLEDGE", "CONNECTION", "UNAUTHORIZED", "NOT_FOUND"};
+    size_t i, found = 0;
+    for (i = 0; i < sizeof names / sizeof *names; i++) found += count(self, .kind = POND_EVENT_MESSAGE, .name = names[i]);
+    return found;
+}

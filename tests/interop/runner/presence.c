@@ -128,7 +128,7 @@ void presence_untracked(void)
     char *name = room("a");
     pond_channel *first = joined(a, name, "{\"username\":\"alice\",\"presence\":false}"), *second = chat(b, name, "bob");
     tell("tracked", presence(b, POND_PRESENCE_JOIN, 0), second);
-    ask(a, first, "ping", NULL);
+    alive(a, first);
     tell("untracked", seek(a, 500, .kind = POND_EVENT_PRESENCE), first);
 }
 
@@ -142,7 +142,7 @@ void presence_shapes(void)
     static const char form[] = "{\"action\":\"PRESENCE\",\"event\":\"%s\",\"channelName\":\"%s\",\"requestId\":\"p%d\","
                                "\"payload\":%s}";
     const record *r;
-    ask(a, channel, "ping", NULL);
+    alive(a, channel);
     proxy_down(net, text(form, "presence:join", name, 1, "{\"change\":{\"id\":\"bob\"},\"presence\":[{\"id\":\"alice\"},{\"id\":\"bob\"}]}"));
     r = await(a, .kind = POND_EVENT_PRESENCE, .presence = POND_PRESENCE_JOIN);
     note("presence:join: %s, list %s", member(r->changed, "/id"), present(channel));

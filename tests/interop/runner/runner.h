@@ -153,6 +153,11 @@ size_t length(peer *peer); /* how many records: `from` of what comes next */
 
 uint64_t request(peer *peer, pond_channel *channel, const char *event, const char *payload, uint32_t timeout_ms);
 const record *ask(peer *peer, pond_channel *channel, const char *event, const char *payload);
+/* The same where a server has no request ids: there the answer is a message of that name. */
+const record *talk(peer *peer, pond_channel *channel, const char *event, const char *payload, const char *answer);
+const char *alive(peer *peer, pond_channel *channel);                 /* the outcome of a round trip */
+const record *numbered(peer *peer, const char *name, int n, size_t from); /* waits for the message with that "n" */
+size_t protocol_messages(peer *peer);                                 /* messages that are none of the application */
 void send_event(pond_channel *channel, const char *event, const char *payload);
 int32_t must(int32_t status, const char *what); /* POND_OK or gives up */
 #define OK(call) must((call), #call)
