@@ -73,7 +73,8 @@ pub struct Expected {
     channel: String,
     /// The id that the recorded client gave it.
     pub request_id: String,
-    payload: Value,
+    /// Its JSON text.
+    payload: String,
 }
 
 /// A frame of the server.
@@ -88,18 +89,23 @@ pub struct Sent {
 }
 
 impl Expected {
-    /// Reads a client frame; `None` if no client library sends such a one.
+    /// Reads a client frame; `None` if no client library sends such a one. Payloads stay unread: what one
+    /// parser refuses (depth, numbers, half characters) another one sends.
     pub fn read(text: &str) -> Option<Self> {
-        let frame: Value = serde_json::from_str(text).ok()?;
-        let field = |name: &str| frame[name].as_str().filter(|s| !s.is_empty()).map(str::to_owned);
+        let frame: HashMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+        let field = |name: &str| {
+            let field: String = serde_json::from_str(frame.get(name)?.get()).ok()?;
+            (!field.is_empty()).then_some(field)
+        };
+        let payload = frame.get("payload")?.get();
         let read = Self {
             action: field("action").filter(|action| ACTIONS.contains(&action.as_str()))?,
             event: field("event")?,
             channel: field("channelName")?,
             request_id: field("requestId")?,
-            payload: frame["payload"].clone(),
+            payload: payload.to_owned(),
         };
-        read.payload.is_object().then_some(read)
+        payload.starts_with('{').then_some(read)
     }
 
     /// Whether it asks for the same, whatever its id and payload.
@@ -259,12 +265,13 @@ impl Track {
             .iter()
             .enumerate()
             .map(|(i, expected)| {
+                let payload = serde_json::from_str(&expected.payload);
                 json!({
                     "action": expected.action,
                     "event": expected.event,
                     "channelName": expected.channel,
                     "requestId": expected.request_id,
-                    "payload": expected.payload,
+                    "payload": payload.unwrap_or_else(|_| json!(expected.payload)),
                     "answers": frames(i + 1),
                 })
             })

@@ -118,9 +118,14 @@ async fn everything_listed_plays_to_its_end() {
             let path = format!("/api/socket?scenario={scenario}&conn={name}");
             let mut client = Client::connect(&server, &path, &[]).await;
             let mut left = conn["greeting"].as_array().expect("a list").len();
-            for expected in conn["expects"].as_array().expect("a list") {
+            let expects = conn["expects"].as_array().expect("a list");
+            for expected in expects {
                 let field = |key: &str| expected[key].as_str().expect("a string");
-                let payload = expected["payload"].clone();
+                // Payloads are not compared, and those that this test cannot parse are texts.
+                let payload = match &expected["payload"] {
+                    Value::String(_) => json!({}),
+                    payload => payload.clone(),
+                };
                 client
                     .request(field("action"), field("event"), field("channelName"), payload)
                     .await;
@@ -149,6 +154,10 @@ async fn the_list_tells_what_to_send() {
     assert_eq!(basic["expects"][0]["payload"], json!({"mode": "decline"}));
     let answer = basic["expects"][0]["answers"][0].as_str().expect("a frame");
     assert!(answer.contains("UNAUTHORIZED_JOIN_REQUEST"));
+    // Deeper than the list's own parser goes, so it is a text.
+    let deep = &find(&list, "deep_nesting")["connections"][2]["expects"][1];
+    assert_eq!(deep["event"], "noreply");
+    assert!(deep["payload"].as_str().is_some_and(|text| text.contains("[[[[")));
     let big = &find(&list, "big_outbound")["connections"][0];
     assert_eq!(big["playable"], false);
     assert!(big["why"].as_str().is_some_and(|why| why.contains("in full")));

@@ -3,12 +3,17 @@
 set -eu
 dir=$(cd "$(dirname "$0")" && pwd)
 
-# Written after a complete installation: what it holds says of which lock file.
-stamp="$dir/node_modules/.installed"
-if ! cmp -s "$dir/package-lock.json" "$stamp"; then
-    (cd "$dir" && npm ci --loglevel=error) >&2
-    cp "$dir/package-lock.json" "$stamp"
-fi
+# Two servers may be started at once; only one installs.
+(
+    flock 9
+    # Written after a complete installation: what it holds says of which lock file.
+    stamp="$dir/node_modules/.installed"
+    if ! cmp -s "$dir/package-lock.json" "$stamp"; then
+        cd "$dir"
+        npm ci --loglevel=error
+        cp package-lock.json "$stamp"
+    fi
+) 9>"$dir/.lock" >&2
 if [ "${1:-}" = --install-only ]; then
     exit 0
 fi
