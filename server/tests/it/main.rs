@@ -9,6 +9,7 @@
 mod app;
 mod chat;
 mod process;
+mod redis;
 mod replay;
 mod script;
 mod support;
