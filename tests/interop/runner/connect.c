@@ -47,7 +47,7 @@ void connect_params(void)
 }
 
 /* Dials until it gave up, was refused twice, or got in. */
-static void refused(const char *path, const char *params)
+void refused(const char *path, const char *params)
 {
     peer *a = peer_new(url_of("ws", shared_port, path), params, quick());
     const record *error, *state;
@@ -93,7 +93,7 @@ void reject_endpoint(void)
 
 /* Full jitter: a time of 0 up to base * 2^n. That none of the last ones exceeds four times the base when they grow
  * has a chance of less than one in 10,000. */
-void reject_backoff(void)
+void refused_often(const char *path)
 {
     pond_options *options = quick();
     peer *a;
@@ -101,7 +101,7 @@ void reject_backoff(void)
     size_t from = 0;
     OK(pond_options_set_backoff_ms(options, base, 60000));
     OK(pond_options_set_retry_refused(options, 1));
-    a = peer_new(url_of("ws", shared_port, "/api/socket"), "{\"token\":\"wrong\"}", options);
+    a = peer_new(url_of("ws", shared_port, path), "{\"token\":\"wrong\"}", options);
     OK(pond_client_connect(client_of(a)));
     for (n = 1; n <= 8; n++) {
         const record *error = await(a, .kind = POND_EVENT_CLIENT_ERROR, .from = from);
@@ -114,6 +114,11 @@ void reject_backoff(void)
     note("%s", longest > 4 * base ? "backoff grows" : "backoff does not grow");
     note("%s", count(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_CONNECTED) ? "CONNECTED in between"
                                                                                        : "never CONNECTED");
+}
+
+void reject_backoff(void)
+{
+    refused_often("/api/socket");
 }
 
 void connect_twice(void)

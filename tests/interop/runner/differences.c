@@ -95,6 +95,8 @@ const difference differences[] = {
     {"rust", "join-silent", "DECLINED 408 *; again:; JOINED; pong", RUST_DECLINE},
     {"rust", "join-reply-first", "JOINED; no early reply", "a reply before the accept is refused by the package"},
     {"rust", "endpoint-errors", "SERVER INTERNAL_ERROR; pong", "its word for a malformed frame"},
+    {"rust", "close-channel", "request: TIMEOUT; join again: DECLINED",
+     "a closed channel swallows events and joins in silence, for good"},
     {"rust", "flood", "3000 of 3000; each once; in *order; one in a frame", "each broadcast is a task of its own"},
     {NULL, NULL, NULL, NULL},
 };

@@ -23,7 +23,7 @@ void join_params(void)
 }
 
 /* Joins, and tells how that ended. */
-static const record *try_join(peer *a, pond_channel *channel)
+const record *try_join(peer *a, pond_channel *channel)
 {
     size_t from = length(a);
     const record *joining, *end;

@@ -134,7 +134,8 @@ static void judge(const job *job, int status)
 {
     const scenario *s = job->scenario;
     const difference *d = difference_of(server_name, s->id);
-    const char *expected = d ? d->expected : s->expected;
+    const recording *played = server_is("js-replay") ? recording_of(s->id) : NULL;
+    const char *expected = played ? played->expected : d ? d->expected : s->expected;
     char seen[9000];
     int ok;
     if (WIFSIGNALED(status))

@@ -156,8 +156,9 @@ void route_params(void)
     note("%s", outcome(reply));
     if (reply->status != POND_OK) return;
     note("id %s", member(reply->payload, "/id"));
-    note("x %s", member(reply->payload, "/query/x"));
-    note("y %s", member(reply->payload, "/query/y"));
+    /* Rust tells each value as a list. */
+    note("x %s", member(reply->payload, strstr(reply->payload, "[") ? "/query/x/0" : "/query/x"));
+    note("y %s", member(reply->payload, strstr(reply->payload, "[") ? "/query/y/0" : "/query/y"));
 }
 
 static char matched[3][64];

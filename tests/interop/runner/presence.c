@@ -30,7 +30,7 @@ static const record *presence(peer *a, int32_t kind, size_t from)
     return seek(a, SILENCE, .kind = POND_EVENT_PRESENCE, .presence = kind, .from = from);
 }
 
-static void tell(const char *what, const record *r, pond_channel *channel)
+void tell(const char *what, const record *r, pond_channel *channel)
 {
     if (!r) note("%s: nothing", what);
     else note("%s: %s, list %s", what, member(r->changed, "/id"), present(channel));

@@ -35,7 +35,7 @@ typedef struct difference {
 
 /* A recorded conversation that stands for a scenario: the dialect that no package registry serves. */
 typedef struct recording {
-    const char *id, *recorded;
+    const char *id, *recorded, *expected;
     void (*run)(void);
 } recording;
 

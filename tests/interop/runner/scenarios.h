@@ -8,6 +8,12 @@
 #include "runner.h"
 #include <time.h>
 
+/* What recordings share with them. */
+void refused(const char *path, const char *params);
+void refused_often(const char *path);
+const record *try_join(peer *peer, pond_channel *channel);
+void tell(const char *what, const record *record, pond_channel *channel);
+
 /* connect.c */
 void connect_accepted(void);
 void connect_http(void);
