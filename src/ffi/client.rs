@@ -48,8 +48,7 @@ pub unsafe extern "C" fn pond_client_new(
             }
             let max_in = usize::try_from(options.max_message_in).unwrap_or(usize::MAX);
             let target = Target::new(url, params, options.headers.clone(), options.tls()?, max_in)?;
-            let library = global().library()?;
-            let key = global().registry_mut().insert([0; 2], |key| {
+            let key = global().insert(|key, library| {
                 let mut config = options.config.clone();
                 config.client = key;
                 Object::Client(Client::new(

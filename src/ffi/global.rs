@@ -148,22 +148,47 @@ impl Global {
         Ok(library)
     }
 
-    /// Makes a queue that pond_shutdown knows of, also after its handle is gone.
-    pub fn new_queue(&self) -> Result<Arc<EventQueue>, Failure> {
-        let queue = EventQueue::new(self.library()?.pool().clone(), false);
-        let mut queues = lock(&self.queues);
-        if queues.len() == queues.capacity() {
-            queues.retain(|queue| queue.strong_count() > 0);
+    /// Registers something that lives on the running library. Not on one that a pond_shutdown ends meanwhile: nobody would
+    /// serve it, and nobody would free it.
+    pub fn insert(&self, make: impl FnOnce(u64, Arc<Library>) -> Object) -> Result<u64, Failure> {
+        loop {
+            let library = self.library()?;
+            let mut registry = self.registry_mut();
+            let running = lock(&self.libraries).running.clone();
+            if running.is_some_and(|running| Arc::ptr_eq(&running, &library)) {
+                return registry.insert([0; 2], |key| make(key, library));
+            }
         }
-        queues.push(Arc::downgrade(&queue));
-        Ok(queue)
+    }
+
+    /// Registers a new queue. pond_shutdown knows of it also after its handle is gone.
+    pub fn insert_queue(&self) -> Result<u64, Failure> {
+        self.insert(|_, library| {
+            let queue = EventQueue::new(Arc::clone(library.pool()), false);
+            let mut queues = lock(&self.queues);
+            if queues.len() == queues.capacity() {
+                queues.retain(|queue| queue.strong_count() > 0);
+            }
+            queues.push(Arc::downgrade(&queue));
+            Object::Queue(queue)
+        })
     }
 
     /// Frees everything and joins every thread. False: something still runs at the deadline.
     pub fn shutdown(&self, deadline: Option<Instant>) -> bool {
         let patience = deadline.map_or(Patience::Forever, Patience::Until);
-        let objects = self.registry_mut().clear();
-        let known_queues = std::mem::take(&mut *lock(&self.queues));
+        let (objects, known_queues, libraries) = {
+            // All at once, so that whatever is made meanwhile belongs either to this end or to the next life.
+            let mut registry = self.registry_mut();
+            let mut libraries = lock(&self.libraries);
+            let running = libraries.running.take();
+            libraries.stopping.extend(running);
+            (
+                registry.clear(),
+                std::mem::take(&mut *lock(&self.queues)),
+                libraries.stopping.clone(),
+            )
+        };
         let mut queues = Vec::new();
         for object in objects {
             match object {
@@ -175,12 +200,6 @@ impl Global {
         for queue in queues {
             queue.close(patience);
         }
-        let libraries = {
-            let mut libraries = lock(&self.libraries);
-            let running = libraries.running.take();
-            libraries.stopping.extend(running);
-            libraries.stopping.clone()
-        };
         let mut all = true;
         for queue in known_queues {
             if queue.upgrade().is_some_and(|queue| !queue.rest(deadline)) {

@@ -21,8 +21,7 @@ pub unsafe extern "C" fn pond_queue_new(out: *mut *mut pond_queue) -> i32 {
     guard(|| {
         // SAFETY: `out` is NULL or writable (rule 3).
         unsafe { out_zeroed(out, std::ptr::null_mut(), "out") }?;
-        let queue = global().new_queue()?;
-        let key = global().registry_mut().insert([0; 2], |_| Object::Queue(queue))?;
+        let key = global().insert_queue()?;
         // SAFETY: checked above.
         unsafe { out.write(key as *mut pond_queue) };
         Ok(status::OK)

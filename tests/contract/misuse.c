@@ -56,7 +56,8 @@ void end_call(const char *file, int line, const char *call, int64_t got, int64_t
         if (strstr(call, "(&p)") && p) fail(file, line, "%s: the pointer output is not NULL", call);
         if (strstr(call, "(&n)") && n) fail(file, line, "%s: the output is not 0", call);
         if (strstr(call, "(&m)") && m && m != UINT32_MAX) fail(file, line, "%s: the output is not 0 (or -1: fd)", call);
-        if (strstr(call, "on_call, it, on_destroy") && it->destroys != 1) fail(file, line, "%s: destroy ran %d times", call, it->destroys);
+        if (strstr(call, "on_call, it, on_destroy") && it->destroys != 1)
+            fail(file, line, "%s: destroy ran %d times", call, it->destroys);
         it->over = 1;
     } else {
         if (strstr(call, "(&e)") && e) fail(file, line, "%s: an error object without an error", call);

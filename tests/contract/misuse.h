@@ -59,7 +59,7 @@ int bad_utf8(int i, int wrapped);                     /* sets u, or j with it in
         int64_t call_got;                                                                                              \
         begin_call();                                                                                                  \
         call_got = (call);                                                                                             \
-        end_call(__FILE__, __LINE__, EXPANDED(call), call_got, (expected));                                                     \
+        end_call(__FILE__, __LINE__, EXPANDED(call), call_got, (expected));                                            \
     } while (0)
 #define WRONG(call) CALL(POND_ERROR_INVALID_ARGUMENT, call)
 

@@ -278,7 +278,7 @@ ROW(pond_error_http_status)
         CHECK(strcmp(function(NULL, NULL), absent) == 0);                                                              \
         text = function(live, &len);                                                                                   \
         CHECK(text && len == strlen(text) && text == function(live, NULL));                                            \
-        CHECK((expected)[0] == '?' || strcmp(text, (expected)) == 0);                                                                                                               \
+        CHECK((expected)[0] == '?' || strcmp(text, (expected)) == 0);                                                  \
     }
 TEXT(pond_error_code, pond_error, "", w.error, "POND_ERROR_INVALID_JSON")
 TEXT(pond_error_message, pond_error, "", w.error, "?")

@@ -37,6 +37,6 @@ TMPDIR=${TMPDIR:-$BUILD}
 export TMPDIR POND_TEST_SERVER CONTRACT_DLOPEN_HOST CONTRACT_LIBRARY
 
 # Every function of the header has its row among the misuse tests.
-./rows.sh
+./rows.sh || { echo "0 passed, 1 failed" && exit 1; }
 make --no-print-directory -s PONDSOCKET_DIR="$root" LIBDIR="$LIBDIR" BUILD="$BUILD"
 exec "$BUILD/contract-tests" "$@"

@@ -243,7 +243,8 @@ static void cancelled_requests(void)
     tracked *on_wire = track(), *queued = track(), *complete = track(), *messages = track();
     uint64_t ticket, other;
     OK(pond_channel_on_message(channel, on_call, messages, on_destroy, NULL));
-    OK(pond_channel_request(channel, "slow", "{\"ms\":150}", POND_FOREVER, on_call, on_wire, on_destroy, &ticket, NULL));
+    OK(pond_channel_request(channel, "slow", "{\"ms\":150}", POND_FOREVER, on_call, on_wire, on_destroy, &ticket,
+                            NULL));
     OK(pond_client_flush(client, DEADLINE));
     AT_ONCE(OK(pond_channel_cancel_request(channel, ticket)));
     UNTIL(on_wire->destroys == 1);

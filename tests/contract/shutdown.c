@@ -329,6 +329,33 @@ static void while_in_use(void)
     for (i = 0; i < 3; i++) finish(users[i]);
 }
 
+/* What is made while a shutdown runs belongs either to what it ends or to what starts anew: no client is dead, and no
+ * shutdown waits for a client that nobody will free. */
+static void *make_and_connect(void *unused)
+{
+    while (!stop_using) {
+        pond_client *client = NULL;
+        pond_queue *queue = NULL;
+        int32_t status;
+        OK(pond_client_new(url("ws", shared_port(), "/script"), NULL, NULL, &client, NULL));
+        OK(pond_queue_new(&queue));
+        status = pond_client_connect(client);
+        if (status == POND_OK) status = pond_client_wait_state(client, POND_CLIENT_CONNECTED, DEADLINE, NULL);
+        if (status != POND_OK && status != POND_ERROR_CLOSED) IS(POND_ERROR_INVALID_HANDLE, status);
+    }
+    return unused;
+}
+static void while_clients_are_made(void)
+{
+    pthread_t makers[3];
+    int i, n = rounds(500);
+    stop_using = 0;
+    for (i = 0; i < 3; i++) makers[i] = start(make_and_connect, NULL);
+    for (i = 0; i < n; i++) OK(pond_shutdown(DEADLINE));
+    stop_using = 1;
+    for (i = 0; i < 3; i++) finish(makers[i]);
+}
+
 /* Waits in other threads end. */
 static void *wait_long(void *client)
 {
@@ -365,6 +392,7 @@ const test shutdown_tests[] = {
     {"in_callbacks", in_callbacks, 0},
     {"starts_anew", starts_anew, 0},
     {"while_in_use", while_in_use, 0},
+    {"while_clients_are_made", while_clients_are_made, 0},
     {"ends_waits", ends_waits, 0},
     {NULL, NULL, 0},
 };
