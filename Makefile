@@ -65,6 +65,10 @@ valgrind: lib server examples ## memcheck: quick start and C tests
 	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/examples.sh quickstart
 	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/c/run.sh
 
+interop: setup lib server ## every scenario against every server, and the official clients: writes docs/interop.md
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/interop/run.sh
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/interop/failover/run.sh
+
 lint: ## format and clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -77,4 +81,4 @@ clean:
 	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build
 
 .PHONY: help lib static server examples setup-build setup demo test test-rust test-c test-contract test-loops test-examples \
-	test-size valgrind lint header clean
+	test-size valgrind interop lint header clean
