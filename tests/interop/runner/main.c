@@ -93,6 +93,8 @@ static int check_tables(void)
             bad++, fprintf(stderr, "runner: two differences for %s %s\n", d->server, d->id);
         if (!d->reason[0]) bad++, fprintf(stderr, "runner: no reason for %s %s\n", d->server, d->id);
     }
+    for (s = trials; s->id; s++)
+        if (!scenario_of(s->id)) bad++, fprintf(stderr, "runner: no scenario %s (trial)\n", s->id);
     for (r = recordings; r->id; r++)
         if (!scenario_of(r->id)) bad++, fprintf(stderr, "runner: no scenario %s (recorded %s)\n", r->id, r->recorded);
     return bad;
@@ -128,12 +130,17 @@ static void list(void)
         put(stdout, "covers", s->covers, ",");
         put(stdout, "expected", s->expected, "}\n");
     }
+    for (s = trials; s->id; s++) {
+        putchar('{');
+        put(stdout, "trial", s->id, ",");
+        put(stdout, "title", s->title, "}\n");
+    }
 }
 
 static void judge(const job *job, int status)
 {
     const scenario *s = job->scenario;
-    const difference *d = difference_of(server_name, s->id);
+    const difference *d = client_name ? NULL : difference_of(server_name, s->id);
     const recording *played = server_is("js-replay") ? recording_of(s->id) : NULL;
     const char *expected = played ? played->expected : d ? d->expected : s->expected;
     char seen[9000];
@@ -145,16 +152,18 @@ static void judge(const job *job, int status)
         snprintf(seen, sizeof seen, "%.8000s; exit code %d", job->seen, WEXITSTATUS(status));
     else
         snprintf(seen, sizeof seen, "%s", job->seen);
+    if (client_name && !strcmp(seen, "-")) return;
     ok = WIFEXITED(status) && WEXITSTATUS(status) == 0 && fnmatch(expected, seen, 0) == 0;
     if (ok) passed++;
     else failed++;
-    printf("%s %-9s %-24s %5.1f s  %s\n", ok ? "ok    " : "FAILED", server_name, s->id,
+    printf("%s %-9s %-24s %5.1f s  %s\n", ok ? "ok    " : client_name ? "differs" : "FAILED", server_name, s->id,
            (double)(now_ms() - job->started) / 1000, seen);
     if (!ok) printf("       expected: %s\n", expected);
     fflush(stdout);
     if (!results) return;
     fputc('{', results);
     put(results, "server", server_name, ",");
+    put(results, "client", client_name ? client_name : "", ",");
     put(results, "id", s->id, ",");
     put(results, "seen", seen, ",");
     put(results, "expected", expected, ",");
@@ -222,14 +231,14 @@ static int reap(job *jobs, int most)
 static void run_all(int most, const char *part)
 {
     job jobs[JOBS];
-    const scenario *s = scenarios;
+    const scenario *s = client_name ? trials : scenarios;
     int i, running = 0;
     memset(jobs, 0, sizeof jobs);
     while (s->id || running) {
         for (i = 0; i < most && s->id; s++) {
             void (*run)(void) = s->run;
             if (part && !strstr(s->id, part)) continue;
-            if (server_is("js-replay")) {
+            if (server_is("js-replay") && !client_name) {
                 const recording *r = recording_of(s->id);
                 if (!r) continue;
                 run = r->run;
@@ -256,13 +265,16 @@ int main(int argc, char **argv)
         if (!strcmp(argv[i], "--check")) return bad != 0;
         if (!strcmp(argv[i], "--server")) server_name = value, i++;
         else if (!strcmp(argv[i], "--command")) server_command = value, i++;
+        else if (!strcmp(argv[i], "--client")) client_name = value, i++;
+        else if (!strcmp(argv[i], "--driver")) driver_command = value, i++;
         else if (!strcmp(argv[i], "--round")) round_number = atoi(value), i++;
         else if (!strcmp(argv[i], "--jobs")) jobs = atoi(value), i++;
         else if (!strcmp(argv[i], "--results")) file = value, i++;
         else part = argv[i];
     }
-    if (bad || !server_name || !server_command || jobs < 1 || jobs > JOBS) {
-        fprintf(stderr, "usage: runner --server NAME --command PROGRAM [--round N] [--jobs N] [--results FILE] [PART]\n");
+    if (bad || !server_name || !server_command || !client_name != !driver_command || jobs < 1 || jobs > JOBS) {
+        fprintf(stderr, "usage: runner --server NAME --command PROGRAM [--round N] [--jobs N] [--results FILE] [PART]\n"
+                        "       runner ... --client NAME --driver PROGRAM\n");
         return 2;
     }
     if (file && !(results = fopen(file, "a"))) return perror(file), 2;
@@ -274,6 +286,10 @@ int main(int argc, char **argv)
     shared_port = shared.port;
     run_all(jobs, part);
     server_kill(&shared);
+    if (client_name) {
+        printf("%s client, %s server: %d as good as ours, %d not\n", client_name, server_name, passed, failed);
+        return !(passed + failed);
+    }
     printf("%s: %d passed, %d failed\n", server_name, passed, failed);
     return failed || !passed;
 }

@@ -25,7 +25,8 @@ typedef struct lane {
 struct proxy {
     pthread_mutex_t mutex;
     int listener, port, server_port;
-    int accepted, mute;
+    int accepted, mute, refuse;
+    char request[1024]; /* the line of the newest request */
     size_t sent;
     lane lanes[MOST];
     int count;
@@ -74,7 +75,8 @@ static void welcome(proxy *self)
     int yes = 1, client = accept4(self->listener, NULL, NULL, SOCK_CLOEXEC), server;
     if (client < 0) return;
     server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (self->count == MOST || server < 0 || connect(server, (struct sockaddr *)&address, sizeof address) < 0) {
+    self->accepted++;
+    if (self->refuse || self->count == MOST || server < 0 || connect(server, (struct sockaddr *)&address, sizeof address) < 0) {
         close(client);
         if (server >= 0) close(server);
         return;
@@ -82,7 +84,6 @@ static void welcome(proxy *self)
     setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     self->lanes[self->count++] = (lane){client, server, 0, self->mute, 0, 0};
-    self->accepted++;
 }
 
 /* How much of these bytes still belongs to the handshake's answer. */
@@ -124,6 +125,10 @@ static void pass(proxy *self, lane *lane, int down)
         return;
     }
     if (!down) self->sent += len;
+    if (!down && len > 4 && !memcmp(data, "GET ", 4)) {
+        size_t line = strcspn(data, "\r");
+        snprintf(self->request, sizeof self->request, "%.*s", (int)line, data);
+    }
     if (getenv("INTEROP_TRACE"))
         fprintf(stderr, "%lld %s %d bytes: %.*s\n", (long long)now_ms(), down ? "<-" : "->", (int)len,
                 down ? (int)(len < 500 ? len : 500) : 0, data);
@@ -226,6 +231,22 @@ void proxy_mute(proxy *self, int on)
     pthread_mutex_lock(&self->mutex);
     self->mute = on;
     pthread_mutex_unlock(&self->mutex);
+}
+
+void proxy_refuse(proxy *self, int on)
+{
+    pthread_mutex_lock(&self->mutex);
+    self->refuse = on;
+    pthread_mutex_unlock(&self->mutex);
+}
+
+char *proxy_request(proxy *self)
+{
+    char *line;
+    pthread_mutex_lock(&self->mutex);
+    line = text("%s", self->request);
+    pthread_mutex_unlock(&self->mutex);
+    return line;
 }
 
 /* One text frame to the newest connection. Only while the stream rests between frames, as the callers see to. */

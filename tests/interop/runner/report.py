@@ -108,7 +108,7 @@ def theirs(trials, results):
     yield ""
     rows = []
     for trial in trials:
-        row = [f"`{trial['trial']}`", cell(trial["good"])]
+        row = [f"`{trial['trial']}`", cell(trial["title"])]
         for client in clients:
             by_text = {}
             for result in results:

@@ -46,6 +46,7 @@ typedef struct topic {
 extern const scenario scenarios[];      /* ends with id NULL */
 extern const difference differences[];  /* ends with server NULL */
 extern const recording recordings[];    /* ends with id NULL */
+extern const scenario trials[];         /* what official clients are put to (bench.c); ends with id NULL */
 extern const topic topics[];            /* what must be covered; ends with tag NULL */
 
 /* ---- the scenario that runs --------------------------------------------------------------------------------- */
@@ -61,6 +62,7 @@ void give_up(const char *format, ...) __attribute__((format(printf, 1, 2), noret
 /* Ends it well. Shuts the library down first: that, too, must work each time. */
 void finish(void) __attribute__((noreturn));
 void result_to(int fd);
+void forget_notes(void);
 
 int64_t now_ms(void);
 #define DEADLINE 10000u /* for what must come */
@@ -93,6 +95,10 @@ int server_gone(server *server, uint32_t limit_ms); /* ended by itself */
 server *own_server(void);                           /* of this scenario, which may kill it */
 void own_restart(server *server);                   /* on the same port */
 
+/* ---- official clients (bench.c) ----------------------------------------------------------------------------- */
+
+extern const char *driver_command, *client_name;
+
 /* ---- proxy (proxy.c): between client and server, so that the network can be bad -------------------------------- */
 
 typedef struct proxy proxy;
@@ -103,6 +109,8 @@ size_t proxy_sent(proxy *proxy);                      /* bytes from clients so f
 void proxy_drop(proxy *proxy);                        /* resets every connection */
 void proxy_freeze(proxy *proxy, int on);              /* the connections of now: nothing passes any more */
 void proxy_mute(proxy *proxy, int on);                /* new connections: nothing after the handshake's answer passes */
+void proxy_refuse(proxy *proxy, int on);              /* new connections end at once */
+char *proxy_request(proxy *proxy);                    /* the line of the newest request */
 void proxy_up(proxy *proxy, const char *text);        /* a frame to the server, as if from the client */
 void proxy_down(proxy *proxy, const char *text);      /* a frame to the client, as if from the server */
 int proxy_carried(proxy *proxy, const char *text);    /* did the server send these bytes? */
