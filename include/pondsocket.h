@@ -231,7 +231,8 @@ POND_API void pond_error_free(pond_error *error);
 
 /* ---- options: yours to free, copied by pond_client_new. Setters check form and range; files are read by _new ----- */
 
-/* Makes a set of options with the defaults. Yours: pond_options_free.
+/* Makes a set of options with the defaults. Yours: pond_options_free. Times are from 1 to 2147483647 ms, so
+ * POND_FOREVER is refused.
  * POND_OK, POND_ERROR_INVALID_ARGUMENT, POND_ERROR_NO_MEMORY. */
 POND_API int32_t pond_options_new(pond_options **out);
 
@@ -345,8 +346,8 @@ POND_API int32_t pond_options_set_ask_before_dial(pond_options *options, int32_t
 /* Makes a client; no I/O but reading the CA files of its options. url: ws, wss, http or https. params_json: one JSON
  * object, merged into the URL's own query (strings as they are, null leaves a key out, anything else as JSON text).
  * options: copied; NULL = defaults. *out is yours: pond_client_free.
- * POND_OK, POND_ERROR_INVALID_ARGUMENT, _INVALID_HANDLE (options), _INVALID_UTF8, _INVALID_JSON, _INVALID_URL, _TLS
- * (unusable CA or certificate), _NO_MEMORY. */
+ * POND_OK, POND_ERROR_INVALID_ARGUMENT, _INVALID_HANDLE (options, or the queue in them), _INVALID_UTF8,
+ * _INVALID_JSON, _INVALID_URL, _TLS (unusable CA or certificate), _NO_MEMORY. */
 POND_API int32_t pond_client_new(const char *url, const char *params_json, pond_options *options, pond_client **out,
                                  pond_error **error);
 

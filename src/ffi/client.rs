@@ -23,7 +23,7 @@ use super::types::{
 /// Makes a client; no I/O but reading the CA files of its options. url: ws, wss, http or https. params_json: one JSON object,
 /// merged into the URL's own query (strings as they are, null leaves a key out, anything else as JSON text). options: copied;
 /// NULL = defaults. *out is yours: pond_client_free.
-/// POND_OK, POND_ERROR_INVALID_ARGUMENT, _INVALID_HANDLE (options), _INVALID_UTF8, _INVALID_JSON, _INVALID_URL, _TLS (unusable
+/// POND_OK, POND_ERROR_INVALID_ARGUMENT, _INVALID_HANDLE (options, or the queue in them), _INVALID_UTF8, _INVALID_JSON, _INVALID_URL, _TLS (unusable
 /// CA or certificate), _NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pond_client_new(

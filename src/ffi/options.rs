@@ -105,7 +105,7 @@ fn switch(on: i32) -> Result<bool, Failure> {
     }
 }
 
-/// Makes a set of options with the defaults. Yours: pond_options_free.
+/// Makes a set of options with the defaults. Yours: pond_options_free. Times are from 1 to 2147483647 ms, so POND_FOREVER is refused.
 /// POND_OK, POND_ERROR_INVALID_ARGUMENT, POND_ERROR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pond_options_new(out: *mut *mut pond_options) -> i32 {
