@@ -49,9 +49,22 @@ static tally count_items(const peer *self)
     return t;
 }
 
-static int lost_of(int who)
+static int lost_in_doubt(const peer *self, const tally *t)
 {
-    return count_items(&peers[who]).lost_messages;
+    return t->lost_messages + t->lost_requests <= self->in_doubt + self->drops - self->drops_named;
+}
+
+static int lost_in_one_run(const peer *self, const tally *t)
+{
+    return t->first_lost < 0 ||
+           (self->drops == self->drops_named && t->last_lost - t->first_lost < self->in_doubt);
+}
+
+/* Is nothing lost that may not be? What is not there yet may be on its way. */
+static int settled(const peer *self)
+{
+    tally t = count_items(self);
+    return lost_in_doubt(self, &t) && lost_in_one_run(self, &t) && t.last_lost < self->count_at_loss;
 }
 
 /* Was everything heard in order, on either side of one cut? What went through the dead node may come between what
@@ -73,24 +86,23 @@ void judge_senders(int ordered, const int *count_at_kill)
 {
     int who;
     char what[100];
+    for (who = 0; who < SENDERS; who++) sync_peer(who);
+    sync_peer(judge);
     for (who = 0; who < SENDERS; who++) {
         peer *self = &peers[who];
-        int unnamed = self->drops - self->drops_named;
         tally t;
-        /* What is on its way still comes: as long as more is missing than may be, and then to the end of a round. */
-        UNTIL(lost_of(who) + count_items(self).lost_requests <= self->in_doubt + unnamed);
-        sync_peer(who);
+        UNTIL(settled(self));
         t = count_items(self);
         snprintf(what, sizeof what, "%s: every message is heard, dropped or in doubt", self->name);
         check(t.sent > 0 && t.heard > 0 && self->refused == 0 && t.dropped_heard == 0 &&
-                  t.lost_messages + t.lost_requests <= self->in_doubt + unnamed,
-              what, "%d sent, %d heard, %d dropped (%d of them heard), %d in doubt: %d and %d requests lost; refused %d",
+                  lost_in_doubt(self, &t),
+              what,
+              "%d sent, %d heard, %d dropped (%d of them heard), %d in doubt: %d and %d requests lost; refused %d",
               t.sent, t.heard, self->drops, t.dropped_heard, self->in_doubt, t.lost_messages, t.lost_requests,
               self->refused);
         snprintf(what, sizeof what, "%s: what is lost is one run, in doubt", self->name);
-        check(t.first_lost < 0 || (unnamed == 0 && t.last_lost - t.first_lost < self->in_doubt), what,
-              "numbers %d to %d, %d in doubt, %d dropped without a name", t.first_lost, t.last_lost, self->in_doubt,
-              unnamed);
+        check(lost_in_one_run(self, &t), what, "numbers %d to %d, %d in doubt, %d dropped without a name",
+              t.first_lost, t.last_lost, self->in_doubt, self->drops - self->drops_named);
         snprintf(what, sizeof what, "%s: what is accepted in the outage is not lost", self->name);
         check(t.last_lost < self->count_at_loss, what, "lost up to number %d; the outage from %d to %d", t.last_lost,
               self->count_at_loss, self->count_at_join);
@@ -120,4 +132,19 @@ void judge_senders(int ordered, const int *count_at_kill)
             check(in_order(self), what, "%d heard", self->arrivals);
         }
     }
+}
+
+void judge_end(void)
+{
+    int who, i, twice = 0, incomplete = 0, items = 0;
+    for (who = 0; who < SENDERS; who++) {
+        for (i = 0; i < peers[who].count; i++) {
+            const item *one = &peers[who].items[i];
+            items++;
+            twice += one->heard > 1;
+            incomplete += one->request && (one->completions != 1 || atomic_load(&one->destroyed) != 1);
+        }
+    }
+    check(items > 0 && twice == 0 && incomplete == 0, "at the end nothing was heard twice, each request completed once",
+          "%d items, %d heard twice, %d requests not once", items, twice, incomplete);
 }

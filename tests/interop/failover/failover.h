@@ -94,9 +94,13 @@ void peer_start(int who, int target);
 void peers_end(void); /* says goodbye and frees; a check */
 void sender_start(int who);
 void sender_stop(int who);
-void senders_blocked(int who, int *blocked, int *count); /* nothing more goes out until a reply comes */
+int sender_count(int who); /* how many items so far */
+void sender_blocked(int who, int *blocked, int *count); /* nothing more goes out until a reply comes */
 int sync_peer(int who);                                  /* a question and its answer: all before it was handled */
-int presence_count(int who, const char *name);           /* how often the list of `who` has that name */
+/* Presence: everybody tells its name and the phase as status, and is known by that. The Python server takes the ids
+ * out of what it hears from another node. */
+void tell_presence(int who);
+int presence_count(int who, int other); /* how often the list of `who` has the other as of this phase */
 int presence_length(int who);
 void say(int who, const char *event, const char *format, ...);
 void pump(uint32_t wait);
@@ -113,5 +117,7 @@ int check(int passed, const char *what, const char *format, ...);
 /* The account of this phase, sender by sender. `count_at_kill`: how many items each had handed over for certain when
  * its node was killed; NULL = not known. */
 void judge_senders(int ordered, const int *count_at_kill);
+/* Late duplicates of any phase. */
+void judge_end(void);
 
 #endif

@@ -152,7 +152,16 @@ void sender_stop(int who)
     if (pthread_join(peers[who].thread, NULL) != 0) die("pthread_join");
 }
 
-void senders_blocked(int who, int *blocked, int *count)
+int sender_count(int who)
+{
+    int count;
+    pthread_mutex_lock(&mutex);
+    count = peers[who].count;
+    pthread_mutex_unlock(&mutex);
+    return count;
+}
+
+void sender_blocked(int who, int *blocked, int *count)
 {
     pond_stats stats;
     pthread_mutex_lock(&mutex);
@@ -325,35 +334,46 @@ void pump(uint32_t wait)
 
 /* ---- presence, the end -------------------------------------------------------------------------------------- */
 
-static int presence(int who, const char *name, int *length)
+static int text_is(const char *json, size_t len, const char *format, int index, const char *expected)
 {
-    char *users, *id, pointer[32];
+    char pointer[32], *text;
+    int same;
+    snprintf(pointer, sizeof pointer, format, index);
+    if (pond_json_text(json, len, pointer, &text, NULL) != POND_OK) return -1;
+    same = strcmp(text, expected) == 0;
+    pond_string_free(text);
+    return same;
+}
+
+static int presence(int who, int other, int *length)
+{
+    char *users, status[32];
     size_t len;
-    int found = 0, i;
-    int32_t status = POND_OK;
+    int found = 0, same;
+    snprintf(status, sizeof status, "%s %d", peers[other].name, phase);
     must(pond_channel_presence(peers[who].channel, &users, &len), "pond_channel_presence");
-    for (i = 0; status == POND_OK; i++) {
-        snprintf(pointer, sizeof pointer, "/%d/id", i);
-        status = pond_json_text(users, len, pointer, &id, NULL);
-        if (status != POND_OK) break;
-        found += strcmp(id, name) == 0;
-        pond_string_free(id);
+    for (*length = 0; (same = text_is(users, len, "/%d/status", *length, status)) >= 0; ++*length) {
+        found += same && text_is(users, len, "/%d/id", *length, peers[other].name) != 0;
     }
     pond_string_free(users);
-    *length = i;
     return found;
 }
 
-int presence_count(int who, const char *name)
+void tell_presence(int who)
+{
+    say(who, "status", "{\"status\":\"%s %d\"}", peers[who].name, phase);
+}
+
+int presence_count(int who, int other)
 {
     int length;
-    return presence(who, name, &length);
+    return presence(who, other, &length);
 }
 
 int presence_length(int who)
 {
     int length;
-    presence(who, "", &length);
+    presence(who, who, &length);
     return length;
 }
 

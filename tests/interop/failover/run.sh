@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Two nodes of a server behind redis-server; one is killed, its clients go to the other, and nothing is lost unaccounted.
+# Two nodes of a server behind redis-server: one is killed, its clients go to the other, and nothing is lost that was
+# not in doubt.
 #   SERVERS           which (rust python)
 #   ROUNDS            how often (1)
 #   LIBDIR            where libpondsocket is (target/release)
@@ -29,8 +30,9 @@ if ! command -v redis-server >/dev/null 2>&1; then
     fi
     echo "run.sh: installing redis-server" >&2
     export DEBIAN_FRONTEND=noninteractive
-    { apt-get update -q && apt-get install -q -y --no-install-recommends redis-server; } >"$BUILD/logs/apt.log" 2>&1 || {
-        cat "$BUILD/logs/apt.log" >&2
+    log=$BUILD/logs/apt.log
+    { apt-get update -q && apt-get install -q -y --no-install-recommends redis-server; } >"$log" 2>&1 || {
+        cat "$log" >&2
         exit 1
     }
 fi
