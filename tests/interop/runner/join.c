@@ -82,8 +82,8 @@ void join_reply_first(void)
     pond_channel *channel = channel_of(a, room("a"), "{\"username\":\"alice\",\"mode\":\"reply-first\"}");
     const record *early, *state;
     OK(pond_channel_join(channel));
-    state = await(a, .kind = POND_EVENT_CHANNEL_STATE, .from = 1 + await(a, .kind = POND_EVENT_CHANNEL_STATE,
-                                                                        .state = POND_CHANNEL_JOINING)->index);
+    state = await(a, .kind = POND_EVENT_CHANNEL_STATE,
+                  .from = 1 + await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINING)->index);
     note("%s", pond_state_name(state->state));
     if (state->state != POND_CHANNEL_JOINED) {
         note("%d", (int)state->http_status);
@@ -91,7 +91,9 @@ void join_reply_first(void)
     }
     alive(a, channel);
     early = seek(a, 500, .kind = POND_EVENT_MESSAGE, .name = "early");
-    note("%s", !early ? "no early reply" : early->index > state->index ? "early reply after it" : "early reply before it");
+    note("%s", !early                        ? "no early reply"
+               : early->index > state->index ? "early reply after it"
+                                             : "early reply before it");
 }
 
 void join_unmatched(void)
@@ -115,7 +117,8 @@ void join_once(void)
     note("%s", status == POND_EXISTS && same == channel ? "one handle" : "two handles");
     OK(pond_channel_join(same));
     note("%s", alive(a, channel));
-    note("%u errors", (unsigned)(count(a, .kind = POND_EVENT_CHANNEL_ERROR) + count(a, .kind = POND_EVENT_CLIENT_ERROR)));
+    note("%u errors",
+         (unsigned)(count(a, .kind = POND_EVENT_CHANNEL_ERROR) + count(a, .kind = POND_EVENT_CLIENT_ERROR)));
     note("JOINED %u time", (unsigned)count(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED));
 }
 
@@ -159,7 +162,8 @@ void leave_channel(void)
     send_event(stays, "message", "{\"text\":\"alone\"}");
     await(b, .kind = POND_EVENT_MESSAGE, .name = "message");
     note("%u messages of the protocol", (unsigned)protocol_messages(a));
-    note("%u errors", (unsigned)(count(a, .kind = POND_EVENT_CHANNEL_ERROR) + count(a, .kind = POND_EVENT_CLIENT_ERROR)));
+    note("%u errors",
+         (unsigned)(count(a, .kind = POND_EVENT_CHANNEL_ERROR) + count(a, .kind = POND_EVENT_CLIENT_ERROR)));
     OK(pond_channel_join(left));
     in_state(left, POND_CHANNEL_JOINED);
     note("again: %s", alive(a, left));
@@ -211,10 +215,11 @@ void close_channel(void)
     note("request: %s", outcome(reply));
     OK(pond_channel_leave(channel));
     OK(pond_channel_join(channel));
-    reply = await(a, .kind = POND_EVENT_CHANNEL_STATE,
-                  .from = 1 + await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINING,
-                                    .from = await(a, .kind = POND_EVENT_CHANNEL_STATE,
-                                                  .state = POND_CHANNEL_CLOSED)->index)->index);
+    reply =
+        await(a, .kind = POND_EVENT_CHANNEL_STATE,
+              .from = 1 + await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINING,
+                                .from = await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_CLOSED)->index)
+                              ->index);
     note("join again: %s", pond_state_name(reply->state));
     server_kill(own);
 }
@@ -231,7 +236,8 @@ void join_alien_ack(void)
     OK(pond_channel_join(channel));
     settle(proxy_sent(net) > before);
     proxy_down(net, text("{\"action\":\"SYSTEM\",\"event\":\"ACKNOWLEDGE\",\"channelName\":\"%s\","
-                         "\"requestId\":\"somebody-elses\",\"payload\":{}}", name));
+                         "\"requestId\":\"somebody-elses\",\"payload\":{}}",
+                         name));
     /* Behind it on the wire, and told at once: after it the acknowledgement has been looked at. */
     proxy_down(net, "{broken");
     await(a, .kind = POND_EVENT_CLIENT_ERROR, .status = POND_ERROR_PROTOCOL);

@@ -22,7 +22,8 @@ void close_me(void)
     note("%s, code %d", status_word(lost->status), (int)lost->close_code);
     await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_STALLED);
     await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED,
-          .from = await(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_CONNECTED, .from = lost->index)->index);
+          .from =
+              await(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_CONNECTED, .from = lost->index)->index);
     note("STALLED, rejoined");
     note("%s", alive(a, channel));
 }
@@ -98,7 +99,8 @@ void drop_while_joining(void)
     await(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_DISCONNECTED);
     in_state(channel, POND_CHANNEL_JOINED);
     note("JOINED");
-    note("%s", count(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_DECLINED) ? "DECLINED" : "never DECLINED");
+    note("%s",
+         count(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_DECLINED) ? "DECLINED" : "never DECLINED");
     note("%s", alive(a, channel));
 }
 
@@ -124,7 +126,8 @@ void drop_while_rejoining(void)
     note("JOINED");
     /* Longer than the join timeout after the first rejoin: no old timer may fire. */
     seek(a, SILENCE, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_DECLINED);
-    note("%s", count(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_DECLINED) ? "DECLINED" : "never DECLINED");
+    note("%s",
+         count(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_DECLINED) ? "DECLINED" : "never DECLINED");
     note("%s", alive(a, channel));
 }
 

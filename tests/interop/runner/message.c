@@ -33,7 +33,8 @@ static void addressed(const char *event, const char *payload, const char *name_o
     for (i = 0; i < 3; i++) await(peers[i], .kind = POND_EVENT_MESSAGE, .name = "message", .has = "marker");
     for (i = 0; i < 3; i++) {
         alive(peers[i], channels[i]);
-        note("%s %u", names[i], (unsigned)count(peers[i], .kind = POND_EVENT_MESSAGE, .name = name_of_it, .has = "private"));
+        note("%s %u", names[i],
+             (unsigned)count(peers[i], .kind = POND_EVENT_MESSAGE, .name = name_of_it, .has = "private"));
     }
 }
 
@@ -85,9 +86,9 @@ static void refused_event(const char *event, const char *payload)
     pond_channel *channel = chat(a, room("a"), "alice");
     const record *reply = ask(a, channel, event, payload), *error;
     size_t from = length(a);
-    note("request: %s", reply->status == POND_ERROR_SERVER ? text("SERVER %d %s '%s'", (int)reply->http_status, reply->code,
-                                                                  reply->message)
-                                                           : outcome(reply));
+    note("request: %s", reply->status == POND_ERROR_SERVER
+                            ? text("SERVER %d %s '%s'", (int)reply->http_status, reply->code, reply->message)
+                            : outcome(reply));
     send_event(channel, event, payload);
     error = seek(a, 1500, .kind = POND_EVENT_CHANNEL_ERROR, .from = from);
     if (!error) error = seek(a, 0, .kind = POND_EVENT_CLIENT_ERROR, .from = from);
@@ -193,9 +194,7 @@ static char order[8];
 
 static void first_handler(const pond_event *event, void *user_data)
 {
-    struct timespec busy;
     (void)event, (void)user_data;
-    clock_gettime(CLOCK_MONOTONIC, &busy);
     if (strlen(order) < 3) strcat(order, "1");
 }
 

@@ -44,7 +44,8 @@ void numbers(void)
     proxy *net = proxy_start(shared_port);
     peer *a = online(proxy_port(net), "alice");
     pond_channel *channel = chat(a, room("a"), "alice");
-    const record *reply = talk(a, channel, "echo", "{\"a\":9007199254740993,\"b\":1.0,\"c\":-0.0,\"d\":1.5e-7}", "echo");
+    const record *reply =
+        talk(a, channel, "echo", "{\"a\":9007199254740993,\"b\":1.0,\"c\":-0.0,\"d\":1.5e-7}", "echo");
     note("%s", reply->status == POND_OK ? reply->payload : outcome(reply));
     note("%s", proxy_carried(net, reply->payload) ? "bytes as the server sent them" : "bytes changed");
 }
@@ -124,7 +125,8 @@ void channel_names(void)
 /* Bad frames, put into the stream of this server: each is an error, none ends the connection. */
 void bad_frames(void)
 {
-    static const char *const frames[] = {"{not json", "[1,2]", "{\"action\":\"BROADCAST\",\"event\":\"x\",\"payload\":NaN}"};
+    static const char *const frames[] = {"{not json", "[1,2]",
+                                         "{\"action\":\"BROADCAST\",\"event\":\"x\",\"payload\":NaN}"};
     proxy *net = proxy_start(shared_port);
     peer *a = online(proxy_port(net), "alice");
     char *name = room("a");
@@ -138,22 +140,26 @@ void bad_frames(void)
     }
     note("%u PROTOCOL errors", (unsigned)count(a, .kind = POND_EVENT_CLIENT_ERROR, .status = POND_ERROR_PROTOCOL));
     proxy_down(net, text("{\"action\":\"BROADCAST\",\"event\":\"list\",\"channelName\":\"%s\",\"requestId\":\"r\","
-                         "\"payload\":[1,2]}", name));
+                         "\"payload\":[1,2]}",
+                         name));
     note("array payload: %s", await(a, .kind = POND_EVENT_MESSAGE, .name = "list")->payload);
     note("%s", alive(a, channel));
-    note("%s", count(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_DISCONNECTED) ? "link lost" : "link kept");
+    note("%s",
+         count(a, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_DISCONNECTED) ? "link lost" : "link kept");
 }
 
 void batched_frames(void)
 {
-    static const char form[] = "{\"action\":\"BROADCAST\",\"event\":\"batch\",\"channelName\":\"%s\",\"requestId\":\"b%d\","
-                               "\"payload\":{\"n\":%d}}";
+    static const char form[] =
+        "{\"action\":\"BROADCAST\",\"event\":\"batch\",\"channelName\":\"%s\",\"requestId\":\"b%d\","
+        "\"payload\":{\"n\":%d}}";
     proxy *net = proxy_start(shared_port);
     peer *a = online(proxy_port(net), "alice");
     char *name = room("a");
     pond_channel *channel = joined(a, name, UNTRACKED);
     alive(a, channel);
-    proxy_down(net, text("%s\n%s\n{broken\n%s", text(form, name, 1, 1), text(form, name, 2, 2), text(form, name, 3, 3)));
+    proxy_down(net,
+               text("%s\n%s\n{broken\n%s", text(form, name, 1, 1), text(form, name, 2, 2), text(form, name, 3, 3)));
     await(a, .kind = POND_EVENT_MESSAGE, .name = "batch", .has = ":3");
     note("%u of 3 in one frame", (unsigned)count(a, .kind = POND_EVENT_MESSAGE, .name = "batch"));
     await(a, .kind = POND_EVENT_CLIENT_ERROR, .status = POND_ERROR_PROTOCOL);
@@ -171,8 +177,10 @@ void early_frames(void)
     const record *early, *state;
     OK(pond_channel_join(channel));
     settle(proxy_sent(net) > before);
-    proxy_down(net, text("{\"action\":\"BROADCAST\",\"event\":\"early\",\"channelName\":\"%s\",\"requestId\":\"e\",\"payload\":{}}",
-                         name));
+    proxy_down(
+        net,
+        text("{\"action\":\"BROADCAST\",\"event\":\"early\",\"channelName\":\"%s\",\"requestId\":\"e\",\"payload\":{}}",
+             name));
     state = await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED);
     early = await(a, .kind = POND_EVENT_MESSAGE, .name = "early");
     note("kept, %s JOINED", early->index > state->index ? "after" : "before");

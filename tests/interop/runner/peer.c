@@ -188,9 +188,9 @@ void record_event(const pond_event *event, void *user_data)
     r->changed = copy(event, pond_event_changed);
     r->request_id = copy(event, pond_event_request_id);
     if (getenv("INTEROP_TRACE"))
-        fprintf(stderr, "%lld %p kind %d %s -> %s %s '%s' %s %s %.300s\n", (long long)r->when, (void *)self, (int)r->kind,
-                pond_state_name(r->previous), pond_state_name(r->state), status_word(r->status), r->message,
-                r->channel_name, r->name, r->payload);
+        fprintf(stderr, "%lld %p kind %d %s -> %s %s '%s' %s %s %.300s\n", (long long)r->when, (void *)self,
+                (int)r->kind, pond_state_name(r->previous), pond_state_name(r->state), status_word(r->status),
+                r->message, r->channel_name, r->name, r->payload);
     pthread_mutex_lock(&self->mutex);
     if (self->count == self->capacity) {
         self->capacity = self->capacity ? self->capacity * 2 : 256;
@@ -408,7 +408,8 @@ const record *numbered(peer *self, const char *name, int n, size_t from)
 {
     int64_t end = now_ms() + DEADLINE;
     for (;;) {
-        const record *r = seek(self, 20, .kind = POND_EVENT_MESSAGE, .name = name, .has = text("\"n\":%d,", n), .from = from);
+        const record *r =
+            seek(self, 20, .kind = POND_EVENT_MESSAGE, .name = name, .has = text("\"n\":%d,", n), .from = from);
         if (!r) r = seek(self, 0, .kind = POND_EVENT_MESSAGE, .name = name, .has = text("\"n\":%d}", n), .from = from);
         if (r) return r;
         if (now_ms() > end) give_up("never: %s %d", name, n);
@@ -419,6 +420,7 @@ size_t protocol_messages(peer *self)
 {
     static const char *const names[] = {"ACKNOWLEDGE", "EXIT_ACKNOWLEDGE", "CONNECTION", "UNAUTHORIZED", "NOT_FOUND"};
     size_t i, found = 0;
-    for (i = 0; i < sizeof names / sizeof *names; i++) found += count(self, .kind = POND_EVENT_MESSAGE, .name = names[i]);
+    for (i = 0; i < sizeof names / sizeof *names; i++)
+        found += count(self, .kind = POND_EVENT_MESSAGE, .name = names[i]);
     return found;
 }

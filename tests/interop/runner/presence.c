@@ -55,7 +55,8 @@ void presence_update(void)
     char *name = room("a"), *users = NULL;
     pond_channel *first = chat(a, name, "alice"), *second = chat(b, name, "bob");
     const record *r;
-    presence(a, POND_PRESENCE_JOIN, 1 + await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED)->index);
+    presence(a, POND_PRESENCE_JOIN,
+             1 + await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED)->index);
     send_event(second, "status", "{\"status\":\"away\"}");
     r = presence(a, POND_PRESENCE_UPDATE, 0);
     if (!r) {
@@ -76,7 +77,8 @@ void presence_leave(void)
     pond_channel *first = chat(a, name, "alice"), *second = chat(b, name, "bob");
     const record *r;
     size_t from;
-    presence(a, POND_PRESENCE_JOIN, 1 + await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED)->index);
+    presence(a, POND_PRESENCE_JOIN,
+             1 + await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED)->index);
     OK(pond_channel_leave(second));
     r = presence(a, POND_PRESENCE_LEAVE, 0);
     tell("leaves", r, first);
@@ -110,7 +112,7 @@ void presence_rejoin(void)
     proxy_drop(net);
     stalled = await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_STALLED, .from = from);
     note("%s", count(a, .kind = POND_EVENT_PRESENCE, .presence = POND_PRESENCE_LEAVE, .from = from) ? "made-up LEAVE"
-                                                                                                : "nobody made up");
+                                                                                                    : "nobody made up");
     again = await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_JOINED, .from = stalled->index);
     if (!presence(a, POND_PRESENCE_JOIN, again->index)) {
         note("rejoined: nothing, list %s", present(first));
@@ -126,7 +128,8 @@ void presence_untracked(void)
 {
     peer *a = online(shared_port, "alice"), *b = online(shared_port, "bob");
     char *name = room("a");
-    pond_channel *first = joined(a, name, "{\"username\":\"alice\",\"presence\":false}"), *second = chat(b, name, "bob");
+    pond_channel *first = joined(a, name, "{\"username\":\"alice\",\"presence\":false}"),
+                 *second = chat(b, name, "bob");
     tell("tracked", presence(b, POND_PRESENCE_JOIN, 0), second);
     alive(a, first);
     tell("untracked", seek(a, 500, .kind = POND_EVENT_PRESENCE), first);
@@ -143,7 +146,8 @@ void presence_shapes(void)
                                "\"payload\":%s}";
     const record *r;
     alive(a, channel);
-    proxy_down(net, text(form, "presence:join", name, 1, "{\"change\":{\"id\":\"bob\"},\"presence\":[{\"id\":\"alice\"},{\"id\":\"bob\"}]}"));
+    proxy_down(net, text(form, "presence:join", name, 1,
+                         "{\"change\":{\"id\":\"bob\"},\"presence\":[{\"id\":\"alice\"},{\"id\":\"bob\"}]}"));
     r = await(a, .kind = POND_EVENT_PRESENCE, .presence = POND_PRESENCE_JOIN);
     note("presence:join: %s, list %s", member(r->changed, "/id"), present(channel));
     proxy_down(net, text(form, "LEAVE", name, 2, "{\"userId\":\"x\",\"changed\":{\"id\":\"bob\"}}"));

@@ -76,7 +76,8 @@ static void welcome(proxy *self)
     if (client < 0) return;
     server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     self->accepted++;
-    if (self->refuse || self->count == MOST || server < 0 || connect(server, (struct sockaddr *)&address, sizeof address) < 0) {
+    if (self->refuse || self->count == MOST || server < 0 ||
+        connect(server, (struct sockaddr *)&address, sizeof address) < 0) {
         close(client);
         if (server >= 0) close(server);
         return;

@@ -35,7 +35,8 @@ static void connect_played(void)
 static void greeting_played(void)
 {
     peer *a = play("connect_reply");
-    note("welcome: hello %s", member(await(a, .kind = POND_EVENT_CLIENT_MESSAGE, .name = "welcome")->payload, "/hello"));
+    note("welcome: hello %s",
+         member(await(a, .kind = POND_EVENT_CLIENT_MESSAGE, .name = "welcome")->payload, "/hello"));
 }
 
 static void refused_401(void)
@@ -95,7 +96,8 @@ static const record *join_refused(peer *a, const char *mode)
 {
     pond_channel *channel = channel_of(a, text("/chat/dd-%s", mode), text("{\"mode\":\"%s\"}", mode));
     OK(pond_channel_join(channel));
-    return await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_DECLINED, .channel = text("/chat/dd-%s", mode));
+    return await(a, .kind = POND_EVENT_CHANNEL_STATE, .state = POND_CHANNEL_DECLINED,
+                 .channel = text("/chat/dd-%s", mode));
 }
 
 static void join_throws_played(void)
@@ -141,7 +143,8 @@ static void leave_played(void)
     note("%s", pond_state_name(pond_channel_state(channel)));
     note("send: %s", status_word(pond_channel_send(channel, "message", "{}", NULL)));
     OK(pond_client_flush(client_of(a), DEADLINE));
-    note("%u errors", (unsigned)(count(a, .kind = POND_EVENT_CHANNEL_ERROR) + count(a, .kind = POND_EVENT_CLIENT_ERROR)));
+    note("%u errors",
+         (unsigned)(count(a, .kind = POND_EVENT_CHANNEL_ERROR) + count(a, .kind = POND_EVENT_CLIENT_ERROR)));
 }
 
 static void names_played(void)
@@ -170,9 +173,21 @@ static void evicted_played(void)
 /* Joins, and sends what the recorded client sent before this event. */
 static pond_channel *before(peer *a, const char *event)
 {
-    static const char *const sent[] = {
-        "message", "ping", "echo", "double", "bcast_then_reply", "broadcastFrom", "server_broadcast", "user/42",
-        "user/a%20b?x=1&x=2", "user/\xc3\xa9", "nohandler", "boom", "declined", "noreply", "whoami"};
+    static const char *const sent[] = {"message",
+                                       "ping",
+                                       "echo",
+                                       "double",
+                                       "bcast_then_reply",
+                                       "broadcastFrom",
+                                       "server_broadcast",
+                                       "user/42",
+                                       "user/a%20b?x=1&x=2",
+                                       "user/\xc3\xa9",
+                                       "nohandler",
+                                       "boom",
+                                       "declined",
+                                       "noreply",
+                                       "whoami"};
     pond_channel *channel = joined(a, "/chat/ev", NULL);
     size_t i;
     for (i = 0; strcmp(sent[i], event); i++) send_event(channel, sent[i], NULL);
@@ -291,7 +306,8 @@ static void presence_join_played(void)
     pond_channel *channel = in_flow(a);
     const record *own = await(a, .kind = POND_EVENT_PRESENCE, .presence = POND_PRESENCE_JOIN);
     note("own: %s", member(own->changed, "/id"));
-    tell("other", await(a, .kind = POND_EVENT_PRESENCE, .presence = POND_PRESENCE_JOIN, .from = own->index + 1), channel);
+    tell("other", await(a, .kind = POND_EVENT_PRESENCE, .presence = POND_PRESENCE_JOIN, .from = own->index + 1),
+         channel);
 }
 
 static void presence_update_played(void)

@@ -43,17 +43,17 @@ typedef struct topic {
     const char *tag, *text;
 } topic;
 
-extern const scenario scenarios[];      /* ends with id NULL */
-extern const difference differences[];  /* ends with server NULL */
-extern const recording recordings[];    /* ends with id NULL */
-extern const scenario trials[];         /* what official clients are put to (bench.c); ends with id NULL */
-extern const topic topics[];            /* what must be covered; ends with tag NULL */
+extern const scenario scenarios[];     /* ends with id NULL */
+extern const difference differences[]; /* ends with server NULL */
+extern const recording recordings[];   /* ends with id NULL */
+extern const scenario trials[];        /* what official clients are put to (trials.c); ends with id NULL */
+extern const topic topics[];           /* what must be covered; ends with tag NULL */
 
 /* ---- the scenario that runs --------------------------------------------------------------------------------- */
 
 extern const char *server_name; /* rust, python, go, js-legacy, js-replay */
 extern const char *scenario_id;
-extern int shared_port;         /* of the server that all scenarios share */
+extern int shared_port; /* of the server that all scenarios share */
 
 int server_is(const char *name);
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -104,16 +104,16 @@ extern const char *driver_command, *client_name;
 typedef struct proxy proxy;
 proxy *proxy_start(int server_port);
 int proxy_port(const proxy *proxy);
-int proxy_connections(proxy *proxy);                  /* accepted so far */
-size_t proxy_sent(proxy *proxy);                      /* bytes from clients so far */
-void proxy_drop(proxy *proxy);                        /* resets every connection */
-void proxy_freeze(proxy *proxy, int on);              /* the connections of now: nothing passes any more */
-void proxy_mute(proxy *proxy, int on);                /* new connections: nothing after the handshake's answer passes */
-void proxy_refuse(proxy *proxy, int on);              /* new connections end at once */
-char *proxy_request(proxy *proxy);                    /* the line of the newest request */
-void proxy_up(proxy *proxy, const char *text);        /* a frame to the server, as if from the client */
-void proxy_down(proxy *proxy, const char *text);      /* a frame to the client, as if from the server */
-int proxy_carried(proxy *proxy, const char *text);    /* did the server send these bytes? */
+int proxy_connections(proxy *proxy);               /* accepted so far */
+size_t proxy_sent(proxy *proxy);                   /* bytes from clients so far */
+void proxy_drop(proxy *proxy);                     /* resets every connection */
+void proxy_freeze(proxy *proxy, int on);           /* the connections of now: nothing passes any more */
+void proxy_mute(proxy *proxy, int on);             /* new connections: nothing after the handshake's answer passes */
+void proxy_refuse(proxy *proxy, int on);           /* new connections end at once */
+char *proxy_request(proxy *proxy);                 /* the line of the newest request */
+void proxy_up(proxy *proxy, const char *text);     /* a frame to the server, as if from the client */
+void proxy_down(proxy *proxy, const char *text);   /* a frame to the client, as if from the server */
+int proxy_carried(proxy *proxy, const char *text); /* did the server send these bytes? */
 
 /* ---- peers (peer.c): clients whose events are recorded in order ------------------------------------------------- */
 
@@ -155,17 +155,17 @@ const record *seek_at(peer *peer, uint32_t limit_ms, const want *want);
 const record *await_at(peer *peer, const want *want, const char *what);
 size_t count_at(peer *peer, const want *want);
 size_t length(peer *peer); /* how many records: `from` of what comes next */
-#define seek(peer, limit, ...) seek_at(peer, limit, &(want){__VA_ARGS__})       /* NULL: not within the limit */
-#define await(peer, ...) await_at(peer, &(want){__VA_ARGS__}, #__VA_ARGS__)     /* gives up */
+#define seek(peer, limit, ...) seek_at(peer, limit, &(want){__VA_ARGS__})   /* NULL: not within the limit */
+#define await(peer, ...) await_at(peer, &(want){__VA_ARGS__}, #__VA_ARGS__) /* gives up */
 #define count(peer, ...) count_at(peer, &(want){__VA_ARGS__})
 
 uint64_t request(peer *peer, pond_channel *channel, const char *event, const char *payload, uint32_t timeout_ms);
 const record *ask(peer *peer, pond_channel *channel, const char *event, const char *payload);
 /* The same where a server has no request ids: there the answer is a message of that name. */
 const record *talk(peer *peer, pond_channel *channel, const char *event, const char *payload, const char *answer);
-const char *alive(peer *peer, pond_channel *channel);                 /* the outcome of a round trip */
+const char *alive(peer *peer, pond_channel *channel);                     /* the outcome of a round trip */
 const record *numbered(peer *peer, const char *name, int n, size_t from); /* waits for the message with that "n" */
-size_t protocol_messages(peer *peer);                                 /* messages that are none of the application */
+size_t protocol_messages(peer *peer); /* messages that are none of the application */
 void send_event(pond_channel *channel, const char *event, const char *payload);
 int32_t must(int32_t status, const char *what); /* POND_OK or gives up */
 #define OK(call) must((call), #call)

@@ -6,7 +6,6 @@
 #define INTEROP_SCENARIOS_H
 
 #include "runner.h"
-#include <time.h>
 
 /* What recordings share with them. */
 void refused(const char *path, const char *params);

@@ -95,7 +95,7 @@ function run(command, rest) {
         case 'users':
             return JSON.stringify(channel.presence);
         case 'watch':
-            for (const digit of '123') {
+            for (const digit of '12345678') {
                 channel.onMessageEvent(rest[2], () => called.push(digit));
             }
             return 'ok';

@@ -108,7 +108,7 @@ async def run(words):
     if command == "users":
         return json.dumps(channel.presence)
     if command == "watch":
-        for digit in "123":
+        for digit in "12345678":
             channel.on_message_event(rest[2], lambda message, digit=digit: called.append(digit))
         return "ok"
     return "-"
