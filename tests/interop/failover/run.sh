@@ -67,11 +67,19 @@ done
 make -s PONDSOCKET_DIR="$root" LIBDIR="$LIBDIR" BUILD="$BUILD" "$BUILD/failover"
 status=0
 rm -f "$BUILD"/logs/*-[ab].log "$BUILD/logs/redis.log"
-round=1
-while [ "$round" -le "$ROUNDS" ] && [ $# -gt 0 ]; do
+if [ $# -gt 0 ]; then
+    once=$#
+    round=1
+    while [ "$round" -lt "$ROUNDS" ]; do
+        i=0
+        while [ "$i" -lt "$once" ]; do
+            i=$((i + 1))
+            eval "set -- \"\$@\" \"\${$i}\""
+        done
+        round=$((round + 1))
+    done
     FAILOVER_LOGS=$BUILD/logs "$BUILD/failover" "$@" || status=1
-    round=$((round + 1))
-done
+fi
 if [ -n "$missing" ]; then
     echo "run.sh: NOT SET UP, NOT RUN:$missing" >&2
     if [ "${CI:-}" = true ] || [ $# = 0 ]; then status=1; fi
