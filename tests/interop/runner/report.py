@@ -104,7 +104,8 @@ def theirs(trials, results):
         "falls short of what libpondsocket shows above. A trial is left out where the client's API cannot express it, or "
         "where the server by its nature shows nothing. With JavaScript 0.1.70 only the trials up to the join are run: no "
         "official client gets beyond it. The official Go client is in the module that could not be had. Where the servers "
-        "made no difference, the cell says it once."
+        "made no difference, the cell says it once. Pings every second and a connect timeout of two seconds are asked for "
+        "where there is such an option."
     )
     yield ""
     rows = []
