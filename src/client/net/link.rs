@@ -21,6 +21,9 @@ const WRITE_BUFFER: usize = 128 * 1024;
 /// A batch ends with the message that reaches this size, so that it exceeds the program's bounds by little.
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// Unsent answers to pings beyond this stop reading: a server that pings and never reads must not fill our memory.
+const UNSENT_ANSWERS: u64 = 64 * 1024;
+
 /// How long reading goes on after writing has failed, if the connection does not end by itself as it nearly always does.
 const DRAIN: Duration = Duration::from_millis(100);
 
@@ -63,6 +66,8 @@ pub struct Link {
     pushed: u64,
     /// A pong waits to be written, whoever calls next.
     answer_waits: bool,
+    /// Bytes of the answers to pings, as encoded.
+    answers: u64,
     /// Runs when writing has failed and nothing came to be read.
     drain: Option<Pin<Box<Sleep>>>,
     end: Option<LinkEnd>,
@@ -91,6 +96,7 @@ impl Link {
             socket: WebSocket::from_partially_read(wire, head, Role::Client, Some(config)),
             pushed: 0,
             answer_waits: false,
+            answers: 0,
             drain: None,
             end: None,
         }
@@ -102,15 +108,24 @@ impl Link {
     /// every later call. Also writes the answers to pings.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, max: usize, out: &mut Vec<Inbound>) -> Poll<Result<(), LinkEnd>> {
         self.socket.get_mut().set_waker(cx.waker());
+        if self.answers_pile_up() {
+            let blocked = matches!(self.socket.flush(), Err(ref error) if would_block(error));
+            if blocked && self.answers_pile_up() {
+                // The waker is registered: reading goes on when the server takes them.
+                return Poll::Pending;
+            }
+        }
         let mut count = 0;
         let mut bytes = 0;
-        while count < max && bytes < BATCH_BYTES && self.end.is_none() {
+        while count < max && bytes < BATCH_BYTES && self.end.is_none() && !self.answers_pile_up() {
             let message = match self.socket.read() {
                 Ok(Message::Text(text)) => Inbound::Text(text),
                 Ok(Message::Binary(bytes)) => Inbound::Binary(bytes),
                 Ok(Message::Pong(payload)) => Inbound::Pong(payload),
-                Ok(Message::Ping(_)) => {
+                Ok(Message::Ping(payload)) => {
                     self.answer_waits = true;
+                    // Two bytes of header and a mask of four.
+                    self.answers += payload.len() as u64 + 6;
                     Inbound::Ping
                 }
                 Ok(Message::Close(frame)) => {
@@ -238,6 +253,13 @@ impl Link {
         let result = self.socket.write(Message::Frame(frame));
         self.pushed += encoded;
         self.written(result)
+    }
+
+    /// More answers to pings wait than may. On a link that cannot be written any more they are thrown away.
+    fn answers_pile_up(&self) -> bool {
+        let wire = self.socket.get_ref();
+        let written = wire.bytes_out().saturating_sub(wire.own_bytes_out());
+        wire.write_error().is_none() && self.answers.saturating_sub(written) > UNSENT_ANSWERS
     }
 
     fn check_writable(&self) -> Result<(), LinkEnd> {

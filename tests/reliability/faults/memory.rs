@@ -1,13 +1,15 @@
 //! Memory under servers that send without end: the bound is stated and measured.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::peer::{JOINED, Peer, Rules};
 use super::raw::{Hostile, PING, acknowledge, frame, header, text};
 use super::{SLACK, alone, until};
+
+type Counter = Arc<AtomicU64>;
 
 /// How much the resident memory of this process grew at most.
 pub struct Growth(u64);
@@ -59,8 +61,8 @@ pub fn isolated(module: &str, test: &str) -> bool {
 }
 
 /// A server that greets, acknowledges, and then writes `piece` over and over, `limit` bytes at most.
-fn flood(piece: Vec<u8>, limit: u64) -> (Hostile, Arc<AtomicU64>) {
-    let written = Arc::new(AtomicU64::new(0));
+fn flood(piece: Vec<u8>, limit: u64) -> (Hostile, Counter) {
+    let written = Counter::default();
     let count = Arc::clone(&written);
     let hostile = Hostile::new(move |conn, number| {
         if number > 0 {
@@ -157,13 +159,38 @@ fn undecodable_frames_are_bounded_like_messages() {
 }
 
 #[test]
-fn pings_without_end_are_answered_within_bounds() {
+fn pings_whose_answers_nobody_reads_stop_the_server() {
     let _alone = alone();
-    if !isolated("memory", "pings_without_end_are_answered_within_bounds") {
+    if !isolated("memory", "pings_whose_answers_nobody_reads_stop_the_server") {
         return;
     }
-    // This server reads no pong, so none can be sent at last.
-    let (hostile, written) = flood(frame(PING, &[b'p'; 125]).repeat(100), 100_000 * 127);
+    const PINGS: u64 = 200_000;
+    let (written, reads, answers) = (Counter::default(), Arc::new(AtomicBool::new(false)), Counter::default());
+    let (count, read, answered) = (Arc::clone(&written), Arc::clone(&reads), Arc::clone(&answers));
+    let hostile = Hostile::new(move |conn, _| {
+        conn.greet()?;
+        let join = conn.text()?;
+        conn.write(&text(&acknowledge(&join)))?;
+        let mut socket = conn.socket.try_clone()?;
+        let (read, answered) = (Arc::clone(&read), Arc::clone(&answered));
+        std::thread::spawn(move || {
+            until("the server reads", Duration::from_secs(30), || {
+                read.load(Ordering::Relaxed)
+            });
+            let mut buf = [0; 16 * 1024];
+            while let Ok(count @ 1..) = socket.read(&mut buf) {
+                answered.fetch_add(count as u64, Ordering::Relaxed);
+            }
+        });
+        let piece = frame(PING, &[b'p'; 125]).repeat(100);
+        for _ in 0..PINGS / 100 {
+            conn.write(&piece)?;
+            count.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        }
+        // The reader sees the end.
+        std::thread::sleep(Duration::from_secs(60));
+        Ok(())
+    });
     let growth = Growth::begin();
     let rules = Rules {
         pong_ms: 60_000,
@@ -172,14 +199,18 @@ fn pings_without_end_are_answered_within_bounds() {
     let mut peer = Peer::new(&hostile.url(), &rules);
     peer.connect();
     let channel = peer.channel("/room");
-    until("100,000 pings are read", Duration::from_secs(20), || {
+    still(&written);
+    assert!(written.load(Ordering::Relaxed) < PINGS * 127, "TCP pushes back");
+    growth.below(16 << 20, "pings without end, answers unread");
+    // It reads at last: each ping has its answer, on the same connection.
+    reads.store(true, Ordering::Relaxed);
+    until("all pings are answered", Duration::from_secs(60), || {
         peer.pump(Duration::from_millis(5));
-        peer.stats().bytes_in > 100_000 * 127
+        answers.load(Ordering::Relaxed) >= PINGS * 131
     });
-    assert!(written.load(Ordering::Relaxed) >= 100_000 * 127);
     assert_eq!(pondsocket::ffi::channel::pond_channel_state(channel), JOINED);
     assert_eq!(peer.oracle.losses, 0);
-    growth.below(16 << 20, "100,000 pings");
+    growth.below(16 << 20, "200,000 pings, all answered");
 }
 
 #[test]

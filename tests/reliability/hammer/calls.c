@@ -10,7 +10,7 @@
 #define PAYLOAD (OK | S(POND_ERROR_QUEUE_FULL) | CLOSED | S(POND_ERROR_DECLINED) | LARGE | HANDLE | ARGUMENT | UTF8 | JSON)
 #define SETTER (OK | HANDLE | ARGUMENT)
 
-static const char *const names[] = {"message", "echo", "ping", "user/7?x=1", "twice", "silent", "reply", "drop", "close", "later", "",
+static const char *const names[] = {"message", "echo", "ping", "user/7?x=1", "twice", "silent", "reply", "reply", "status", "status", "raw", "drop", "close", "later", "",
                                     "bad \xff utf8", "news/\u00e4", NULL};
 static const char *const payloads[] = {NULL, "{}", "{\"a\":[1,2,{\"b\":null}]}", "{\"text\":\"\\u00e4\"}", "[]", "{", "{\"a\":\xff}", "",
                                        "{\"frames\":[\"{\\\"action\\\":\\\"BROADCAST\\\",\\\"event\\\":\\\"x\\\",\\\"channelName\\\":"
@@ -18,6 +18,8 @@ static const char *const payloads[] = {NULL, "{}", "{\"a\":[1,2,{\"b\":null}]}",
 static const char *const rooms[] = {"/chat/a", "/chat/b", "/chat/c", "/chat/d", "/nowhere", "", "\xff", NULL};
 static const char *const joins[] = {NULL, "{}", "{\"username\":\"u\"}", "{\"mode\":\"decline\"}", "{\"mode\":\"silent\"}",
                                     "{\"mode\":\"decline\",\"dialect\":\"js\"}", "{\"history\":true}", "[1]", "{"};
+static const char *const users[] = {"{\"username\":\"a\"}", "{\"username\":\"b\"}", "{\"username\":\"c\"}", "{\"username\":\"d\"}",
+                                    "{\"username\":\"e\"}", "{\"username\":\"f\"}", "{\"username\":\"g\"}", "{\"username\":\"h\"}"};
 static const char *const patterns[] = {"message", "user/:id", "*", ":a/:b", "", "\xff", NULL};
 static const char *const headers[] = {"X-Test", "Authorization", "Host", "Bad Name", "", "X-\r\nInjected: 1", NULL};
 static const char *const values[] = {"v", "Bearer t", "", "a\r\nX-Injected: 1", "\xff", NULL};
@@ -65,8 +67,7 @@ static void error_seen(pond_error *error, int32_t status) {
 }
 
 void look_at(const pond_event *event) {
-    static const pond_event *const nothing = NULL;
-    if (chance(2)) event = nothing;
+    if (chance(2)) event = NULL;
     int32_t kind = RUN(pond_event_kind, event);
     switch (dice(4)) {
     case 0:
@@ -141,9 +142,10 @@ static void pulled(pond_event *event) {
 
 /* ---- library, options ---- */
 
-static void string_out(int32_t status, char *string) {
-    if ((status == POND_OK) != (string != NULL)) failed("a status and its string differ");
-    RUN(pond_string_free, string);
+static void string_out(int32_t status, char **string) {
+    if ((status == POND_OK) != (*string != NULL)) failed("a status and its string differ");
+    RUN(pond_string_free, *string);
+    *string = NULL;
 }
 
 static void library_call(void) {
@@ -161,7 +163,7 @@ static void library_call(void) {
     }
     case 4: {
         const char *quoted = PICK(names);
-        string_out(DO(pond_json_quote, OK | UTF8 | ARGUMENT, quoted, quoted ? strlen(quoted) : dice(2), &string), string);
+        string_out(DO(pond_json_quote, OK | UTF8 | ARGUMENT, quoted, quoted ? strlen(quoted) : dice(2), &string), &string);
         break;
     }
     case 5: {
@@ -171,7 +173,7 @@ static void library_call(void) {
             size_t out_len;
             int32_t status = DO(pond_json_text, OK | S(POND_EMPTY) | JSON | UTF8 | ARGUMENT, json, len, chance(80) ? "/text" : "nonsense",
                                 &string, &out_len);
-            string_out(status, string);
+            string_out(status, &string);
         } else {
             DO(pond_json_number, OK | S(POND_EMPTY) | JSON | UTF8 | ARGUMENT, json, len, "/a/1", chance(95) ? &value : NULL);
         }
@@ -179,14 +181,15 @@ static void library_call(void) {
     }
     case 6: RUN0(pond_version); break;
     default:
-        if (shutting && dice(400) == 0) DO(pond_shutdown, OK | S(POND_TIMEOUT) | DEADLOCK, PICK(waits) * 50);
+        if (shutting && dice(1500) == 0) DO(pond_shutdown, OK | S(POND_TIMEOUT) | DEADLOCK, PICK(waits) * 50);
     }
 }
 
 static void options_call(void) {
     pond_options *options = any(OPTIONS);
     uint32_t n = PICK(numbers), m = PICK(numbers);
-    switch (dice(32)) {
+    if (chance(60)) n = 200 + dice(30000); /* most options leave room for a conversation */
+    switch (dice(chance(50) ? 32 : 40)) {
     case 0: DO(pond_options_set_connect_timeout_ms, SETTER, options, n); break;
     case 1: DO(pond_options_set_join_timeout_ms, SETTER, options, n); break;
     case 2: DO(pond_options_set_response_timeout_ms, SETTER, options, n); break;
@@ -279,14 +282,18 @@ static void register_one(void) {
 static void client_new(void) {
     pond_client *client = NULL;
     pond_error *error = NULL;
-    pond_options *options = chance(80) ? any(OPTIONS) : NULL;
+    pond_options *options = chance(60) ? any(OPTIONS) : NULL;
     int32_t status = DO(pond_client_new, OK | ARGUMENT | HANDLE | UTF8 | JSON | S(POND_ERROR_INVALID_URL) | S(POND_ERROR_TLS),
-                        world_urls[dice(8)], PICK(joins), options, &client, &error);
+                        world_urls[dice(8)], chance(85) ? NULL : PICK(joins), options, &client, &error);
     if ((status == POND_OK) != (client != NULL)) failed("pond_client_new: status and output differ");
     error_seen(error, status);
     if (!client) return;
     DO(pond_client_free, OK | HANDLE, keep(CLIENTS, client));
-    if (chance(90)) DO(pond_client_connect, OK | HANDLE | CLOSED, client);
+    if (chance(60)) {
+        struct registration *it = registration("pond_client_on_state");
+        DO(pond_client_on_state, REGISTER, client, on_event, it, on_destroy, NULL);
+    }
+    if (chance(95)) DO(pond_client_connect, OK | HANDLE | CLOSED, client);
 }
 
 static void client_call(void) {
@@ -352,10 +359,18 @@ static void channel_open(void) {
     pond_channel *channel = NULL;
     pond_error *error = NULL;
     int32_t status = DO(pond_client_channel, OK | S(POND_EXISTS) | HANDLE | ARGUMENT | UTF8 | JSON | LARGE | CLOSED, any(CLIENTS),
-                        PICK(rooms), PICK(joins), chance(97) ? &channel : NULL, &error);
+                        PICK(rooms), chance(80) ? PICK(users) : PICK(joins), chance(97) ? &channel : NULL, &error);
     if ((status >= 0) != (channel != NULL)) failed("pond_client_channel: status and output differ");
     error_seen(error, status);
     if (status == POND_OK) DO(pond_channel_free, OK | HANDLE, keep(CHANNELS, channel));
+    if (status == POND_OK && chance(60)) {
+        struct registration *it = registration("pond_channel_on_users_change");
+        DO(pond_channel_on_users_change, REGISTER, channel, on_event, it, on_destroy, NULL);
+        it = registration("pond_channel_on_message");
+        DO(pond_channel_on_message, REGISTER, channel, on_event, it, on_destroy, NULL);
+        it = registration("pond_channel_on_state");
+        DO(pond_channel_on_state, REGISTER, channel, on_event, it, on_destroy, NULL);
+    }
     if (channel && chance(80)) DO(pond_channel_join, OK | HANDLE | CLOSED, channel);
 }
 
@@ -408,7 +423,7 @@ static void channel_call(void) {
         status = DO(pond_channel_set_join_params, OK | HANDLE | UTF8 | JSON | LARGE | CLOSED, channel, PICK(joins), out);
         error_seen(error, status);
         break;
-    case 6: string_out(DO(pond_channel_name, OK | HANDLE, channel, &string), string); break;
+    case 6: string_out(DO(pond_channel_name, OK | HANDLE, channel, &string), &string); break;
     case 7: VALUE(pond_channel_state, HANDLE, channel); break;
     case 8:
         status = DO(pond_channel_wait_state,
@@ -416,7 +431,7 @@ static void channel_call(void) {
                     channel, PICK(states), PICK(waits), out);
         error_seen(error, status);
         break;
-    case 9: string_out(DO(pond_channel_presence, OK | HANDLE, channel, &string, chance(80) ? &len : NULL), string); break;
+    case 9: string_out(DO(pond_channel_presence, OK | HANDLE, channel, &string, chance(80) ? &len : NULL), &string); break;
     case 10:
     case 11:
     case 12:

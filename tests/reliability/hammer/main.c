@@ -138,7 +138,7 @@ void on_event(const pond_event *event, void *user_data) {
     if (atomic_load(&it->destroyed)) failed("a handler of %s runs after its destroy", it->function);
     if (it->is_request) {
         if (pond_event_user_data(event) != user_data) failed("a reply has the user_data of another");
-        atomic_fetch_add(&it->replies, 1);
+        atomic_fetch_add(&it->replies, strcmp(planted, "reply") == 0 ? 2 : 1);
     }
     if (strcmp(planted, "race") == 0) race++;
     in_callback++;
@@ -204,6 +204,15 @@ static void *work(void *unused) {
         one_call();
         if (strcmp(planted, "race") == 0) race++;
         if (pace_us) usleep(dice(2 * pace_us));
+        if (strcmp(planted, "memory") == 0) {
+            /* Against rule 7: an event after its free. */
+            pond_event *event = NULL;
+            pond_queue *queue = any(QUEUES);
+            if (pond_queue_next(queue, 0, &event) == POND_OK) {
+                pond_event_free(event);
+                pond_event_kind(event);
+            }
+        }
         if (strcmp(planted, "hang") == 0 && atomic_load(&calls) > 1000) pause();
     }
     return NULL;
@@ -261,13 +270,13 @@ int main(int argc, char **argv) {
     seed = number("POND_HAMMER_SEED", (unsigned long)now.tv_nsec % 1000000);
     calls_wanted = number("CALLS", 200000);
     watchdog_s = (unsigned)number("POND_HAMMER_WATCHDOG", 60);
-    pace_us = (uint32_t)number("POND_HAMMER_PACE_US", 600);
+    pace_us = (uint32_t)number("POND_HAMMER_PACE_US", 1200);
     shutting = number("POND_HAMMER_SHUTDOWN", 1) != 0;
     if (getenv("POND_HAMMER_BUG")) planted = getenv("POND_HAMMER_BUG");
     printf("seed %llu, %lu calls, %d threads\n", (unsigned long long)seed, calls_wanted, THREADS);
     fflush(stdout);
 
-    static const char *paths[2] = {"/api/socket?name=hammer", "/script"};
+    static const char *paths[2] = {"/api/socket?token=secret&name=hammer", "/script"};
     for (int i = 0; i < 2; i++) {
         snprintf(urls[i], sizeof urls[i], "ws://127.0.0.1:%s%s", argv[1], paths[i]);
         world_urls[i] = world_urls[i + 2] = urls[i];
