@@ -65,7 +65,10 @@ valgrind: lib server examples ## memcheck: quick start and C tests
 	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/examples.sh quickstart
 	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/c/run.sh
 
-interop: setup lib server ## every scenario against every server, and the official clients: writes docs/interop.md
+setup-interop:
+	@tools/setup.sh interop
+
+interop: setup-interop lib server ## every scenario against every server, and the official clients: writes docs/interop.md
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/interop/run.sh
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/interop/failover/run.sh
 
@@ -80,5 +83,5 @@ clean:
 	$(CARGO) clean
 	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build
 
-.PHONY: help lib static server examples setup-build setup demo test test-rust test-c test-contract test-loops test-examples \
+.PHONY: help lib static server examples setup-build setup setup-interop demo test test-rust test-c test-contract test-loops test-examples \
 	test-size valgrind interop lint header clean

@@ -3,7 +3,8 @@
 #
 # Checks what the tests need and installs what is missing where it can: Debian packages as root, Python's cffi in build/venv.
 #   setup.sh build    only what building the library and the demo needs
-#   setup.sh test     everything
+#   setup.sh test     what the tests need
+#   setup.sh interop  what the servers and clients of other languages need, besides
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-test}
@@ -28,6 +29,15 @@ if [ "$what" = test ]; then
     for pair in libuv:libuv1-dev glib-2.0:libglib2.0-dev sdl2:libsdl2-dev; do
         pkg-config --exists "${pair%%:*}" 2>/dev/null || need "${pair##*:}"
     done
+fi
+
+if [ "$what" = interop ]; then
+    has python3 || need python3
+    python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
+    has node || need nodejs
+    has npm || need npm
+    has go || need golang-go
+    has redis-server || need redis-server
 fi
 
 if [ -n "$missing" ]; then
