@@ -6,5 +6,7 @@
 
 pub mod client;
 pub mod ffi;
+#[doc(hidden)]
+pub mod inject;
 pub mod protocol;
 pub mod session;

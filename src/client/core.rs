@@ -1,13 +1,15 @@
 //! One client: its session under a lock, its queue, its handlers, and the calls that the C face makes.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use crate::session::{
-    ChannelId, ChannelState, ClientState, Config, EventKind, Failure, GOODBYE, Session, Stats, Time, status,
+    ChannelId, ChannelState, ClientState, Config, Event, EventKind, Failure, Field, GOODBYE, Session, Stats, Time,
+    panic_failure, status,
 };
 
 use super::delivered::Delivered;
@@ -15,7 +17,7 @@ use super::driver;
 use super::handlers::{Handlers, Registration};
 use super::library::Library;
 use super::queue::{Backlog, Bounds, EventQueue, Sink};
-use super::sync::{Patience, lock};
+use super::sync::{Patience, for_all, lock};
 use super::target::Target;
 use super::wait::Watch;
 
@@ -54,6 +56,10 @@ pub(super) struct Shared {
     pub waiting: u32,
     driver_runs: bool,
     pub freed: bool,
+    /// How often a panic has cost the session; the driver's link belongs to one such life.
+    pub lives: u32,
+    /// A session was lost: whoever waits for a reply that it has forgotten is told.
+    lost: bool,
     /// Replies that came while the client is being freed.
     orphans: Vec<Arc<Delivered>>,
     pub traffic: Traffic,
@@ -93,6 +99,12 @@ pub struct Client {
     pub(super) source: usize,
     pub(super) target: Mutex<Target>,
     handlers: Arc<Handlers>,
+}
+
+/// What the end of a client has to finish.
+enum Ending {
+    Reply(Arc<Delivered>),
+    Handler(Arc<Registration>),
 }
 
 /// The end of a queue at a client: runs its handlers.
@@ -148,6 +160,8 @@ impl Client {
                     waiting: 0,
                     driver_runs: false,
                     freed: false,
+                    lives: 0,
+                    lost: false,
                     orphans: Vec::new(),
                     traffic: Traffic::default(),
                 }),
@@ -202,11 +216,76 @@ impl Client {
             return Err(Failure::new(status::CLOSED, "the client is freed"));
         }
         let now = self.now();
-        let result = input(&mut shared.session, now);
+        let result = self.contained(&mut shared, |session| input(session, now));
         self.drain(&mut shared);
         drop(shared);
         self.notify.notify_one();
-        Ok(result)
+        result
+    }
+
+    /// Feeds the session. A panic in it ends what the session holds, and is told.
+    pub(super) fn contained<R>(
+        &self,
+        shared: &mut Shared,
+        input: impl FnOnce(&mut Session) -> R,
+    ) -> Result<R, Failure> {
+        match catch_unwind(AssertUnwindSafe(|| input(&mut shared.session))) {
+            Ok(result) => Ok(result),
+            Err(_) => {
+                self.lose_session(shared);
+                Err(panic_failure())
+            }
+        }
+    }
+
+    fn lose_session(&self, shared: &mut Shared) {
+        let told = catch_unwind(AssertUnwindSafe(|| shared.session.fail(&panic_failure())));
+        if told.is_err() {
+            let config = shared.session.config().clone();
+            shared.session = Session::new(config, driver::seed());
+        }
+        shared.lives = shared.lives.wrapping_add(1);
+        shared.traffic.past_in = shared.traffic.bytes_in;
+        shared.traffic.past_out = shared.traffic.bytes_out;
+        shared.lost = true;
+    }
+
+    /// The driver's task ended in a panic, and its link with it. The next `connect` starts another one.
+    pub(super) fn driver_panicked(&self) {
+        let mut shared = lock(&self.shared);
+        shared.driver_runs = false;
+        self.lose_session(&mut shared);
+        let drained = catch_unwind(AssertUnwindSafe(|| self.drain(&mut shared)));
+        drop(shared);
+        if drained.is_err() {
+            self.changed.notify_all();
+        }
+    }
+
+    /// What a lost session did not remember to answer.
+    fn answer_forgotten(&self, shared: &mut Shared, out: &mut Vec<Delivered>) {
+        let failure = panic_failure();
+        let reply = |ticket: u64| {
+            let fields = [
+                (Field::Message, failure.message.as_str()),
+                (Field::ErrorCode, failure.code()),
+            ];
+            let mut event = Event::with_text(EventKind::Reply, &fields);
+            event.client = self.key;
+            event.ticket = ticket;
+            event.status = failure.status;
+            event
+        };
+        for (ticket, completion) in shared.completions.drain() {
+            out.push(Delivered::reply(
+                reply(ticket),
+                completion.user_data,
+                completion.registration,
+            ));
+        }
+        for (ticket, call) in &mut shared.calls {
+            call.get_or_insert_with(|| Delivered::new(reply(*ticket)));
+        }
     }
 
     /// Hands the session's events over. The lock stays held, so that the order of events is the session's.
@@ -234,6 +313,9 @@ impl Client {
                 }
                 _ => out.push(Delivered::new(event)),
             }
+        }
+        if std::mem::take(&mut shared.lost) {
+            self.answer_forgotten(shared, &mut out);
         }
         if shared.freed {
             let replies = out.into_iter().filter(|delivered| delivered.completion().is_some());
@@ -352,10 +434,13 @@ impl Client {
     /// Ends a channel for good and cancels its handlers.
     pub fn close_channel(&self, id: ChannelId, tag: u64) {
         // A client that is being freed does the same to all its channels.
-        let _ = self.with(|session, _| session.close_channel(id));
-        for (_, registration) in self.handlers.remove_target(tag).iter() {
-            registration.cancel(Patience::Forever);
+        let closed = self.with(|session, _| session.close_channel(id));
+        if closed.is_err_and(|failure| failure.status == status::PANIC) {
+            super::report::panicked();
         }
+        for_all(self.handlers.remove_target(tag).iter(), |(_, registration)| {
+            registration.cancel(Patience::Forever);
+        });
     }
 
     /// Runs a channel operation of the session.
@@ -385,7 +470,11 @@ impl Client {
         }
         shared.completions.insert(ticket, completion);
         let now = self.now();
-        let result = shared.session.request(id, event, payload, timeout, ticket, now);
+        let result = self
+            .contained(&mut shared, |session| {
+                session.request(id, event, payload, timeout, ticket, now)
+            })
+            .and_then(|accepted| accepted);
         let refused = if result.is_err() {
             shared.completions.remove(&ticket)
         } else {
@@ -413,20 +502,28 @@ impl Client {
         {
             let mut shared = lock(&self.shared);
             let now = self.now();
-            shared.session.disconnect(now, FREED_GOODBYE);
+            // What a panic in it leaves behind is answered all the same.
+            let goodbye = self.contained(&mut shared, |session| session.disconnect(now, FREED_GOODBYE));
             self.drain(&mut shared);
             replies.append(&mut shared.orphans);
+            drop(shared);
+            if goodbye.is_err() {
+                super::report::panicked();
+            }
         }
         self.changed.notify_all();
         self.notify.notify_one();
-        for reply in replies {
-            match reply.completion() {
+        let replies = replies.into_iter().map(Ending::Reply);
+        let handlers = self.handlers.close();
+        let handlers = handlers.into_iter().map(|(_, handler)| Ending::Handler(handler));
+        for_all(replies.chain(handlers), |ending| match ending {
+            Ending::Reply(reply) => match reply.completion() {
                 Some(completion) if completion.is_callable() => completion.run_once(&reply),
                 _ => self.queue.push_orphan(reply),
+            },
+            Ending::Handler(registration) => {
+                registration.cancel(patience);
             }
-        }
-        for (_, registration) in self.handlers.close() {
-            registration.cancel(patience);
-        }
+        });
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::hash_map::RandomState;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::pin::Pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
@@ -59,10 +60,27 @@ struct Driver {
     paused: bool,
     pinged_at: Option<(u64, Instant)>,
     told: ClientState,
+    /// The life of the session that the link belongs to.
+    life: u32,
 }
 
-/// Drives a client until it is freed and its goodbye is over.
+/// Drives a client until it is freed and its goodbye is over. A panic ends the link and is told.
 pub(super) async fn run(client: Arc<Client>) {
+    let panicked = {
+        let mut task = pin!(drive(Arc::clone(&client)));
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(|()| false),
+            Err(_) => Poll::Ready(true),
+        })
+        .await
+    };
+    if panicked {
+        client.driver_panicked();
+        report::panicked();
+    }
+}
+
+async fn drive(client: Arc<Client>) {
     let tag = client.read_session(|session| session.config().client);
     let mut driver = Driver {
         client,
@@ -75,7 +93,9 @@ pub(super) async fn run(client: Arc<Client>) {
         paused: false,
         pinged_at: None,
         told: ClientState::Disconnected,
+        life: 0,
     };
+    driver.life = lock(&driver.client.shared).lives;
     while let Some(deadline) = driver.turn() {
         driver.wait(deadline).await;
     }
@@ -86,6 +106,8 @@ impl Driver {
     fn turn(&mut self) -> Option<Option<Instant>> {
         let client = Arc::clone(&self.client);
         let mut shared = lock(&client.shared);
+        crate::inject::point("driver");
+        self.follow(&shared);
         let now = client.now();
         shared.session.tick(now);
         while let Some(action) = shared.session.poll_action() {
@@ -108,6 +130,23 @@ impl Driver {
         }
         // An event may have led to new work (a dial after a close) without a wake-up.
         Some(deadline)
+    }
+
+    /// A session that a panic has cost left a link behind that the new one does not know.
+    fn follow(&mut self, shared: &Shared) {
+        if self.life != shared.lives {
+            self.life = shared.lives;
+            self.dialing = None;
+            self.forget_link();
+        }
+    }
+
+    fn forget_link(&mut self) {
+        self.link = None;
+        self.batch.clear();
+        self.unflushed = false;
+        self.paused = false;
+        self.pinged_at = None;
     }
 
     fn act(&mut self, shared: &mut Shared, action: Action, now: Time) {
@@ -219,6 +258,9 @@ impl Driver {
         self.dialing = None;
         let client = Arc::clone(&self.client);
         let mut shared = lock(&client.shared);
+        if self.life != shared.lives {
+            return;
+        }
         let now = client.now();
         match result {
             Ok(link) => {
@@ -233,6 +275,10 @@ impl Driver {
     fn io(&mut self, io: Io) {
         let client = Arc::clone(&self.client);
         let mut shared = lock(&client.shared);
+        if self.life != shared.lives {
+            return;
+        }
+        crate::inject::point("driver");
         let now = client.now();
         self.account(&mut shared);
         match io {
@@ -277,11 +323,7 @@ impl Driver {
         self.account(shared);
         shared.traffic.past_in = shared.traffic.bytes_in;
         shared.traffic.past_out = shared.traffic.bytes_out;
-        self.link = None;
-        self.batch.clear();
-        self.unflushed = false;
-        self.paused = false;
-        self.pinged_at = None;
+        self.forget_link();
         shared.session.link_ended(
             now,
             session::LinkEnd {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex};
 
+use crate::inject;
 use crate::protocol::Pattern;
 use crate::session::{Event, EventKind, Field};
 
@@ -109,13 +110,10 @@ impl Registration {
             }
             life.running += 1;
         }
+        let running = Running(self);
+        inject::point("callback");
         in_callback(|| self.callback.call(event));
-        let mut life = lock(&self.life);
-        life.running -= 1;
-        if life.cancelled && life.running == 0 {
-            drop(life);
-            self.destroy();
-        }
+        drop(running);
     }
 
     /// Runs the handler of a request, whose one event this is, and ends it.
@@ -144,6 +142,7 @@ impl Registration {
     }
 
     fn destroy(&self) {
+        inject::point("destroy");
         {
             let mut life = lock(&self.life);
             if life.destroying {
@@ -151,9 +150,33 @@ impl Registration {
             }
             life.destroying = true;
         }
+        let destroying = Destroying(self);
         in_callback(|| self.callback.destroy());
-        lock(&self.life).destroyed = true;
-        self.ended.notify_all();
+        drop(destroying);
+    }
+}
+
+/// A handler runs. Also after a panic its end is seen, or the one who cancels would wait for ever.
+struct Running<'a>(&'a Registration);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut life = lock(&self.0.life);
+        life.running -= 1;
+        if life.cancelled && life.running == 0 {
+            drop(life);
+            self.0.destroy();
+        }
+    }
+}
+
+/// The destroy runs; the same for whoever waits for it.
+struct Destroying<'a>(&'a Registration);
+
+impl Drop for Destroying<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.life).destroyed = true;
+        self.0.ended.notify_all();
     }
 }
 

@@ -2,6 +2,7 @@
 //! run wake functions.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -78,9 +79,13 @@ impl Pool {
                 break;
             };
             drop(inner);
-            match job {
+            // The queue has contained what it could; a thread that is lost here would never be counted out.
+            let done = catch_unwind(AssertUnwindSafe(|| match job {
                 Job::Deliver(queue) => queue.deliver_some(),
                 Job::Wake(queue) => queue.run_wake(),
+            }));
+            if done.is_err() {
+                super::report::panicked();
             }
             inner = lock(&self.inner);
         }

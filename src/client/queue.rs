@@ -2,15 +2,18 @@
 //! the program pulls or dispatches.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use crate::inject;
 use crate::session::{Event, EventKind, status};
 
 use super::delivered::Delivered;
 use super::handlers::Registration;
 use super::pool::{Job, Pool};
+use super::report;
 use super::signal::Signal;
 use super::sync::{Patience, lock, wait_until};
 
@@ -97,6 +100,14 @@ pub struct Backlog {
     pub events: u32,
     /// Bytes of those frames.
     pub bytes: u64,
+}
+
+/// What became of one turn of delivery.
+enum Found {
+    Nothing,
+    Event,
+    /// The library failed over this event; its remaining handlers have not run.
+    Panic,
 }
 
 /// A queue of events.
@@ -363,21 +374,29 @@ impl EventQueue {
             None => inner.dispatching = Some(me),
         }
         let mut taken: u32 = 0;
+        let mut panicked = false;
         while (max_events == 0 || taken < max_events)
             && (taken == 0 || budget.is_zero() || started.elapsed() < budget)
             && taken < i32::MAX as u32
         {
             let found;
             (inner, found) = self.deliver_next(inner);
-            if !found {
-                break;
+            match found {
+                Found::Nothing => break,
+                Found::Event => taken += 1,
+                Found::Panic => {
+                    panicked = true;
+                    break;
+                }
             }
-            taken += 1;
         }
         inner.dispatching = None;
         inner.armed = true;
         if !inner.items.is_empty() {
             self.announce_wake(&mut inner);
+        }
+        if panicked {
+            return status::PANIC;
         }
         i32::try_from(taken).unwrap_or(i32::MAX)
     }
@@ -388,20 +407,28 @@ impl EventQueue {
         for _ in 0..DELIVER_AT_ONCE {
             let found;
             (inner, found) = self.deliver_next(inner);
-            if !found {
-                inner.scheduled = false;
-                return;
+            match found {
+                Found::Nothing => {
+                    inner.scheduled = false;
+                    return;
+                }
+                Found::Event => {}
+                Found::Panic => {
+                    drop(inner);
+                    report::panicked();
+                    inner = lock(&self.inner);
+                }
             }
         }
         drop(inner);
         self.pool.submit(Job::Deliver(Arc::clone(self)));
     }
 
-    /// Takes one event and runs its handlers with no lock held. False: there is none.
-    fn deliver_next<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> (MutexGuard<'a, Inner>, bool) {
+    /// Takes one event and runs its handlers with no lock held.
+    fn deliver_next<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> (MutexGuard<'a, Inner>, Found) {
         let Some((event, place)) = inner.pop() else {
             inner.settle();
-            return (inner, false);
+            return (inner, Found::Nothing);
         };
         inner.settle();
         let sink = place.and_then(|place| {
@@ -410,12 +437,15 @@ impl EventQueue {
             source.sink.clone()
         });
         drop(inner);
-        if let Some(sink) = &sink {
-            sink.deliver(&event);
-        }
-        // Letting go of the event and the client may run a destroy.
-        drop(event);
-        drop(sink);
+        // Letting go of the event and the client may run a destroy. A panic must not leave the source marked as delivering.
+        let delivered = catch_unwind(AssertUnwindSafe(|| {
+            inject::point("deliver");
+            if let Some(sink) = &sink {
+                sink.deliver(&event);
+            }
+            drop(event);
+            drop(sink);
+        }));
         let mut inner = lock(&self.inner);
         if let Some(place) = place
             && let Some(entry) = inner.sources.get_mut(place)
@@ -431,7 +461,8 @@ impl EventQueue {
             }
             self.delivered.notify_all();
         }
-        (inner, true)
+        let found = if delivered.is_ok() { Found::Event } else { Found::Panic };
+        (inner, found)
     }
 
     /// Ends one pull, waiting now or called next.
@@ -470,7 +501,10 @@ impl EventQueue {
     pub fn run_wake(self: &Arc<Self>) {
         let wake = lock(&self.inner).wake.clone();
         if let Some(wake) = wake {
-            wake.run(&Arc::new(Delivered::new(Event::new(EventKind::Wake))));
+            let event = Arc::new(Delivered::new(Event::new(EventKind::Wake)));
+            if catch_unwind(AssertUnwindSafe(|| wake.run(&event))).is_err() {
+                report::panicked();
+            }
         }
         let mut inner = lock(&self.inner);
         inner.wake_submitted = false;

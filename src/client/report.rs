@@ -32,6 +32,14 @@ fn safe_message(event: &Event) -> &str {
     }
 }
 
+/// A panic was contained on a thread of ours, where no status can tell of it.
+pub fn panicked() {
+    // The way to the log may be what is broken.
+    let _ = std::panic::catch_unwind(
+        || log::error!(target: "pondsocket", "a bug inside libpondsocket was contained; please report it"),
+    );
+}
+
 /// A step of the connection.
 pub fn connection(client: u64, state: ClientState, failure: Option<i32>) {
     let state = status::state_name(state as i32);

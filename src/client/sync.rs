@@ -1,6 +1,7 @@
 //! Small tools around locks and the question "are we inside a callback?".
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,19 @@ pub fn wait_until<'a, T>(
         .wait_timeout(guard, left)
         .unwrap_or_else(PoisonError::into_inner);
     (guard, true)
+}
+
+/// Does something to every item, also when it panics over one of them; the first panic goes on when all are done.
+pub fn for_all<T>(items: impl IntoIterator<Item = T>, mut each: impl FnMut(T)) {
+    let mut first = None;
+    for item in items {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| each(item))) {
+            first.get_or_insert(panic);
+        }
+    }
+    if let Some(panic) = first {
+        resume_unwind(panic);
+    }
 }
 
 thread_local! {

@@ -198,7 +198,11 @@ impl Client {
         }
         shared.calls.insert(ticket, None);
         let now = self.now();
-        let asked = shared.session.request(id, event, payload, timeout, ticket, now);
+        let asked = self
+            .contained(&mut shared, |session| {
+                session.request(id, event, payload, timeout, ticket, now)
+            })
+            .and_then(|accepted| accepted);
         self.drain(&mut shared);
         if let Err(failure) = asked {
             shared.calls.remove(&ticket);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Instant;
 
-use crate::client::sync::{Patience, forget_callbacks, lock};
+use crate::client::sync::{Patience, for_all, forget_callbacks, lock};
 use crate::client::{Client, EventQueue, Library, Registration};
 use crate::session::{ChannelId, Failure, status};
 
@@ -189,17 +189,17 @@ impl Global {
                 libraries.stopping.clone(),
             )
         };
-        let mut queues = Vec::new();
-        for object in objects {
-            match object {
-                Object::Client(client) => client.free(patience),
-                Object::Queue(queue) => queues.push(queue),
-                Object::Channel(_) | Object::Subscription(_) | Object::Options(_) => {}
+        // Queues behind their clients. One that fails must not keep the others from ending.
+        let (queues, others): (Vec<_>, Vec<_>) = objects
+            .into_iter()
+            .partition(|object| matches!(object, Object::Queue(_)));
+        for_all(others.into_iter().chain(queues), |object| match object {
+            Object::Client(client) => client.free(patience),
+            Object::Queue(queue) => {
+                queue.close(patience);
             }
-        }
-        for queue in queues {
-            queue.close(patience);
-        }
+            Object::Channel(_) | Object::Subscription(_) | Object::Options(_) => {}
+        });
         let mut all = true;
         for queue in known_queues {
             if queue.upgrade().is_some_and(|queue| !queue.rest(deadline)) {

@@ -2,7 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::session::{Failure, status};
+use crate::inject;
+use crate::session::{Failure, panic_failure, status};
 
 use super::error;
 use super::global::is_forked;
@@ -49,6 +50,10 @@ pub unsafe fn guard_error(out: *mut *mut pond_error, body: impl FnOnce() -> Answ
 
 /// Runs an entry that answers something else than a status; `fallback` stands for a panic.
 pub fn guard_value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+    let body = || {
+        inject::point("accessor");
+        body()
+    };
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
 }
 
@@ -59,11 +64,9 @@ fn contained(body: impl FnOnce() -> Answer) -> Answer {
             "this process was forked: call pond_shutdown(0) to start anew here",
         ));
     }
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(answer) => answer,
-        Err(_) => Err(Failure::new(
-            status::PANIC,
-            "a bug inside libpondsocket was contained; please report it",
-        )),
-    }
+    let body = || {
+        inject::point("boundary");
+        body()
+    };
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(panic_failure()))
 }

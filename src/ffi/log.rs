@@ -67,9 +67,17 @@ impl Log for Sink {
     }
 
     fn log(&self, record: &Record<'_>) {
+        struct Leave;
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                INSIDE.with(|inside| inside.set(false));
+            }
+        }
         if !self.enabled(record.metadata()) || INSIDE.with(|inside| inside.replace(true)) {
             return;
         }
+        // Also after a panic: else this thread would never log again.
+        let _leave = Leave;
         let sink = global().log.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(sink) = sink {
             let mut block = Block::default();
@@ -85,7 +93,6 @@ impl Log for Sink {
             };
             sink.run(&Arc::new(Delivered::new(event)));
         }
-        INSIDE.with(|inside| inside.set(false));
     }
 
     fn flush(&self) {}

@@ -130,6 +130,7 @@ impl Session {
 
     /// Join, unless that is done or under way; deferred while there is no connection.
     pub fn join(&mut self, id: ChannelId, now: Time) {
+        crate::inject::point("session");
         let up = self.link.is_up();
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
@@ -152,6 +153,7 @@ impl Session {
 
     /// Leave, without waiting for anything.
     pub fn leave(&mut self, id: ChannelId) {
+        crate::inject::point("session");
         let failure = Failure::new(status::CLOSED, "the channel was left");
         self.finish_channel(id, ChannelState::Closed, &failure, status::OK, false);
     }
@@ -319,7 +321,14 @@ impl Session {
     }
 
     /// CLOSED or DECLINED: everything automatic ends. `silent`: the server needs no LEAVE.
-    fn finish_channel(&mut self, id: ChannelId, state: ChannelState, failure: &Failure, told: i32, silent: bool) {
+    pub(super) fn finish_channel(
+        &mut self,
+        id: ChannelId,
+        state: ChannelState,
+        failure: &Failure,
+        told: i32,
+        silent: bool,
+    ) {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };

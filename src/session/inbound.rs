@@ -47,6 +47,7 @@ pub(super) fn message_event(kind: EventKind, envelope: &Envelope<'_>) -> Event {
 impl Session {
     /// A text frame came: one envelope or several.
     pub fn text_frame(&mut self, frame: &str, now: Time) {
+        crate::inject::point("session");
         self.stats.frames_in += 1;
         for parsed in parse_frame(frame) {
             match parsed {

@@ -110,6 +110,7 @@ impl Session {
 
     /// Dial, unless that is under way.
     pub fn connect(&mut self, now: Time) {
+        crate::inject::point("session");
         self.suspended = false;
         self.wanted = true;
         self.gave_up = None;
@@ -130,6 +131,7 @@ impl Session {
 
     /// LEAVE, flush, Close, within `limit`; nothing is dialled any more.
     pub fn disconnect(&mut self, now: Time, limit: Time) {
+        crate::inject::point("session");
         let up = self.link.is_up();
         self.wanted = false;
         self.suspended = false;
@@ -245,6 +247,7 @@ impl Session {
 
     /// A dial failed, or the socket is gone.
     pub fn link_ended(&mut self, now: Time, end: LinkEnd) {
+        crate::inject::point("session");
         if !self.is_linked() {
             // There was nothing to end; the redial that may be due must not be lost.
             return;
@@ -514,7 +517,7 @@ impl Session {
         self.emit(event);
     }
 
-    fn emit_state(
+    pub(super) fn emit_state(
         &mut self,
         previous: ClientState,
         failure: Option<&Failure>,

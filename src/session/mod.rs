@@ -8,6 +8,7 @@
 mod channel;
 pub mod config;
 pub mod event;
+mod fatal;
 mod heartbeat;
 mod inbound;
 mod link;
@@ -32,6 +33,7 @@ use wire::Wire;
 
 pub use config::{Config, Overflow, Time};
 pub use event::{Event, EventKind, Field};
+pub use fatal::panic_failure;
 pub use link::{GOODBYE, LinkEnd};
 pub use status::{ChannelState, ClientState, Failure};
 
@@ -165,6 +167,7 @@ impl Session {
 
     /// Time has passed: runs everything that is due.
     pub fn tick(&mut self, now: Time) {
+        crate::inject::point("session");
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Join(id) => self.join_timer(id, now),

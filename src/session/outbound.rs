@@ -42,6 +42,7 @@ impl Session {
 
     /// Builds a frame once, for whatever becomes of it.
     pub(super) fn build(&mut self, id: ChannelId, event: &str, payload: &str) -> Result<(u64, Bytes), Failure> {
+        crate::inject::point("session");
         let Some(channel) = self.channels.get(&id) else {
             return Err(Failure::new(status::CLOSED, "the channel is freed"));
         };

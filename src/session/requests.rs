@@ -38,6 +38,7 @@ impl Session {
                 handed: None,
             },
         );
+        crate::inject::point("session");
         self.tickets.insert(ticket, number);
         if let Err(failure) = self.accept(id, Purpose::Request(number), text) {
             self.forget_request(number);
@@ -154,6 +155,10 @@ impl Session {
             ..failure.clone()
         };
         self.fail_requests(&failure, |request| request.handed.is_some());
+    }
+
+    pub(super) fn fail_all_requests(&mut self, failure: &Failure) {
+        self.fail_requests(failure, |_| true);
     }
 
     fn fail_requests(&mut self, failure: &Failure, which: impl Fn(&Request) -> bool) {

@@ -1,0 +1,63 @@
+//! Test-only panics: with the feature `inject` the n-th injection point that is passed panics, once. Without it the
+//! points are empty.
+
+/// A place where a bug might show itself.
+#[inline]
+pub fn point(_name: &'static str) {
+    #[cfg(feature = "inject")]
+    armed::pass(_name);
+}
+
+#[cfg(feature = "inject")]
+pub use armed::{arm, disarm};
+
+#[cfg(feature = "inject")]
+mod armed {
+    use std::sync::Mutex;
+
+    use crate::client::sync::lock;
+
+    static STATE: Mutex<State> = Mutex::new(State {
+        name: None,
+        left: 0,
+        fired: None,
+    });
+
+    struct State {
+        /// Only points of this name count.
+        name: Option<&'static str>,
+        left: u32,
+        fired: Option<&'static str>,
+    }
+
+    /// From now on the n-th point of that name panics, counted from 1.
+    pub fn arm(name: &'static str, n: u32) {
+        *lock(&STATE) = State {
+            name: Some(name),
+            left: n,
+            fired: None,
+        };
+    }
+
+    /// No point panics any more. Tells whether one did.
+    pub fn disarm() -> bool {
+        let mut state = lock(&STATE);
+        state.name = None;
+        state.fired.take().is_some()
+    }
+
+    pub(super) fn pass(name: &'static str) {
+        let mut state = lock(&STATE);
+        if state.name != Some(name) {
+            return;
+        }
+        state.left = state.left.saturating_sub(1);
+        if state.left > 0 {
+            return;
+        }
+        state.name = None;
+        state.fired = Some(name);
+        drop(state);
+        std::panic::panic_any(name);
+    }
+}
