@@ -23,12 +23,22 @@ pub fn unhandled(event: &Event) {
     }
 }
 
-/// A message of our own making; the server's words may quote anything.
+/// A message of our own making. The server's words (details, reasons of a Close or an eviction) may quote anything, also a token.
 fn safe_message(event: &Event) -> &str {
-    if event.text(Field::Details).is_some() {
-        "the server reported an error"
-    } else {
+    let ours = matches!(
+        event.status,
+        status::CONNECT
+            | status::TLS
+            | status::ERROR_TIMEOUT
+            | status::PROTOCOL
+            | status::QUEUE_FULL
+            | status::TOO_LARGE
+            | status::PANIC
+    );
+    if ours && event.text(Field::Details).is_none() {
         event.text(Field::Message).unwrap_or_default()
+    } else {
+        "the server has told more"
     }
 }
 

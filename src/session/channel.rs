@@ -31,7 +31,6 @@ pub(super) enum JoinPhase {
     Pause { id: String },
 }
 
-#[derive(Debug)]
 pub(super) struct Channel {
     pub tag: u64,
     pub name: String,

@@ -52,7 +52,6 @@ pub enum Field {
 const FIELDS: usize = 9;
 
 /// One event. What a kind does not have is 0 or absent.
-#[derive(Debug)]
 pub struct Event {
     /// What happened.
     pub kind: EventKind,
@@ -90,6 +89,22 @@ pub struct Event {
     pub frame_bytes: u32,
     block: Bytes,
     spans: [Option<Span>; FIELDS],
+}
+
+impl std::fmt::Debug for Event {
+    // Its texts may be secret: only which there are.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let present: Vec<bool> = self.spans.iter().map(Option::is_some).collect();
+        f.debug_struct("Event")
+            .field("kind", &self.kind)
+            .field("status", &self.status)
+            .field("state", &self.state)
+            .field("previous_state", &self.previous_state)
+            .field("channel", &self.channel)
+            .field("ticket", &self.ticket)
+            .field("texts", &present)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Event {
@@ -133,7 +148,7 @@ impl Event {
 }
 
 /// Builds the one block of an event: first the frame's own bytes, then whatever had to be decoded.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Block {
     bytes: Vec<u8>,
     spans: [Option<Span>; FIELDS],

@@ -20,11 +20,18 @@ pub(super) enum Purpose {
 }
 
 /// One frame, built once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct OutFrame {
     pub channel: ChannelId,
     pub purpose: Purpose,
     pub text: Bytes,
+}
+
+impl std::fmt::Debug for OutFrame {
+    // The text may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} of {:?}, {} bytes", self.purpose, self.channel, self.text.len())
+    }
 }
 
 impl OutFrame {
