@@ -21,12 +21,12 @@ fuzz_target!(|input: &str| {
             let scheme = if endpoint.secure() { "wss" } else { "ws" };
             let again = format!("{scheme}://{}{target}", endpoint.authority());
             assert_eq!(Endpoint::parse(&again, None).as_ref(), Ok(&endpoint), "{again}");
-            let shown = format!("{endpoint:?}");
-            if let Some((_, query)) = target.split_once('?')
-                && query.len() > 8
-            {
-                assert!(!shown.contains(query), "the query is never shown");
-            }
+            let (path, query) = match target.split_once('?') {
+                Some((path, _)) => (path, "?..."),
+                None => (target, ""),
+            };
+            let shown = format!("Endpoint({scheme}://{}{path}{query})", endpoint.authority());
+            assert_eq!(format!("{endpoint:?}"), shown, "the query is never shown");
         }
         Err(error) => assert!(!error.to_string().contains('\n')),
     }

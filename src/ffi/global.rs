@@ -47,6 +47,8 @@ pub struct Subscription {
     pub target: u64,
     /// Its number in order of registration.
     pub id: u64,
+    /// The handler itself: whoever frees its channel at this moment may have taken it out of the lists.
+    pub registration: Arc<Registration>,
 }
 
 /// One life of the library in this process.

@@ -86,6 +86,7 @@ unsafe fn register(
         client: Arc::clone(client),
         target,
         id,
+        registration: Arc::clone(&registration),
     });
     let inserted = global()
         .registry_mut()
@@ -113,14 +114,59 @@ pub extern "C" fn pond_subscription_cancel(subscription: *mut pond_subscription)
         let object = global::remove(subscription as u64, "subscription", |object| {
             matches!(object, Object::Subscription(_))
         })?;
-        if let Object::Subscription(subscription) = object
-            && let Some(registration) = subscription
+        if let Object::Subscription(subscription) = object {
+            // Not in the list any more if its owner is being freed on another thread: the promise holds all the same.
+            subscription
                 .client
                 .handlers()
-                .remove(subscription.target, subscription.id)
-        {
-            registration.cancel(Patience::Forever);
+                .remove(subscription.target, subscription.id);
+            subscription.registration.cancel(Patience::Forever);
         }
         Ok(status::OK)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::c_void;
+    use std::ptr::null_mut;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::ffi::client::{pond_client_free, pond_client_new, pond_client_on_state};
+    use crate::ffi::types::pond_event;
+
+    static DESTROYED: AtomicU32 = AtomicU32::new(0);
+
+    unsafe extern "C" fn handler(_: *const pond_event, _: *mut c_void) {}
+
+    unsafe extern "C" fn destroy(_: *mut c_void) {
+        DESTROYED.fetch_add(1, Ordering::SeqCst);
+    }
+
+    #[test]
+    fn a_cancel_keeps_its_promise_while_another_thread_frees_the_owner() {
+        let (mut client, mut subscription) = (null_mut(), null_mut());
+        let url = c"ws://127.0.0.1:1/";
+        unsafe {
+            let made = pond_client_new(url.as_ptr(), std::ptr::null(), null_mut(), &mut client, null_mut());
+            assert_eq!(made, status::OK);
+            let on = pond_client_on_state(client, Some(handler), null_mut(), Some(destroy), &mut subscription);
+            assert_eq!(on, status::OK);
+        }
+        // The other thread has come so far: the handlers are out of the list, none is cancelled yet.
+        let object = global::client(client as u64).unwrap();
+        let taken = object.handlers().remove_target(0);
+        assert_eq!(pond_subscription_cancel(subscription), status::OK);
+        assert_eq!(
+            DESTROYED.load(Ordering::SeqCst),
+            1,
+            "when cancel returns destroy has run"
+        );
+        for (_, registration) in taken.iter() {
+            registration.cancel(Patience::Forever);
+        }
+        assert_eq!(pond_client_free(client), status::OK);
+        assert_eq!(DESTROYED.load(Ordering::SeqCst), 1);
+    }
 }
