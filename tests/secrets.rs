@@ -47,8 +47,15 @@ unsafe extern "C" fn on_log(event: *const pond_event, _: *mut c_void) {
 
 /// What an event says for people; the payload is the program's own affair.
 unsafe extern "C" fn on_event(event: *const pond_event, _: *mut c_void) {
-    let words = unsafe { [pond_event_message(event, null_mut()), pond_event_error_code(event, null_mut())] };
-    TOLD.lock().unwrap_or_else(PoisonError::into_inner).extend(words.map(text));
+    let words = unsafe {
+        [
+            pond_event_message(event, null_mut()),
+            pond_event_error_code(event, null_mut()),
+        ]
+    };
+    TOLD.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend(words.map(text));
 }
 
 /// Takes an error object apart.
@@ -60,7 +67,9 @@ fn tell(error: *mut pond_error) {
             pond_error_details(error, null_mut()),
         ]
     };
-    TOLD.lock().unwrap_or_else(PoisonError::into_inner).extend(words.map(text));
+    TOLD.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend(words.map(text));
     unsafe { pond_error_free(error) };
 }
 
@@ -105,7 +114,9 @@ fn refuser() -> (u16, Arc<Mutex<Vec<String>>>) {
             while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
                 head.push(byte[0]);
             }
-            kept.lock().unwrap_or_else(PoisonError::into_inner).push(String::from_utf8_lossy(&head).into_owned());
+            kept.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(String::from_utf8_lossy(&head).into_owned());
             let _ = stream.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
         }
     });
@@ -119,11 +130,20 @@ fn client(url: &str, params: Option<&str>) -> *mut pond_client {
     unsafe {
         assert_eq!(pond_options_new(&mut options), 0);
         let bearer = c(&format!("Bearer {SECRET}-header"));
-        assert_eq!(pond_options_set_header(options, c"Authorization".as_ptr(), bearer.as_ptr()), 0);
+        assert_eq!(
+            pond_options_set_header(options, c"Authorization".as_ptr(), bearer.as_ptr()),
+            0
+        );
         assert_eq!(pond_options_set_max_reconnect_attempts(options, 0), 0);
-        assert_eq!(pond_client_new(url.as_ptr(), params, options, &mut client, null_mut()), 0);
+        assert_eq!(
+            pond_client_new(url.as_ptr(), params, options, &mut client, null_mut()),
+            0
+        );
         assert_eq!(pond_options_free(options), 0);
-        assert_eq!(pond_client_on_state(client, Some(on_event), null_mut(), None, null_mut()), 0);
+        assert_eq!(
+            pond_client_on_state(client, Some(on_event), null_mut(), None, null_mut()),
+            0
+        );
     }
     client
 }
@@ -131,7 +151,10 @@ fn client(url: &str, params: Option<&str>) -> *mut pond_client {
 fn channel(client: *mut pond_client) -> *mut pond_channel {
     let (mut channel, params) = (null_mut(), c(&format!(r#"{{"password":"{SECRET}-join"}}"#)));
     let name = c"/room".as_ptr();
-    assert_eq!(unsafe { pond_client_channel(client, name, params.as_ptr(), &mut channel, null_mut()) }, 0);
+    assert_eq!(
+        unsafe { pond_client_channel(client, name, params.as_ptr(), &mut channel, null_mut()) },
+        0
+    );
     channel
 }
 
@@ -149,14 +172,28 @@ fn a_conversation_leaves_no_secret_behind() {
     let payload = c(&format!(r#"{{"text":"{SECRET}-payload"}}"#));
     let mut reply = null_mut();
     let answer = unsafe {
-        pond_channel_call(channel, c"echo".as_ptr(), payload.as_ptr(), WAIT, &mut reply, null_mut())
+        pond_channel_call(
+            channel,
+            c"echo".as_ptr(),
+            payload.as_ptr(),
+            WAIT,
+            &mut reply,
+            null_mut(),
+        )
     };
     assert_eq!(answer, 0);
     let echoed = text(unsafe { pond_event_payload(reply, null_mut()) });
     assert!(echoed.contains(SECRET), "it was on the wire");
     unsafe { pond_event_free(reply) };
     refused(status::SERVER, |error| unsafe {
-        pond_channel_call(channel, c"refuse".as_ptr(), payload.as_ptr(), WAIT, &mut null_mut(), error)
+        pond_channel_call(
+            channel,
+            c"refuse".as_ptr(),
+            payload.as_ptr(),
+            WAIT,
+            &mut null_mut(),
+            error,
+        )
     });
     // Nobody handles the errors, so they are logged: a frame that is none, an eviction, a Close, in the server's words.
     for event in [c"garble", c"evict", c"close"] {
@@ -171,12 +208,25 @@ fn a_conversation_leaves_no_secret_behind() {
     }
     assert_eq!(unsafe { pond_client_wait_state(client, 1, WAIT, null_mut()) }, 0);
     // Given up: what is still sent is dropped with the channel, without a handler.
-    assert_eq!(unsafe { pond_channel_send(channel, c"late".as_ptr(), payload.as_ptr(), null_mut()) }, 0);
+    assert_eq!(
+        unsafe { pond_channel_send(channel, c"late".as_ptr(), payload.as_ptr(), null_mut()) },
+        0
+    );
     assert_eq!(pond_channel_leave(channel), 0);
-    within(|| LOG.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains("dropped")));
+    within(|| {
+        LOG.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .any(|line| line.contains("dropped"))
+    });
     assert_eq!(pond_client_free(client), 0);
     no_secret("the log", &LOG, 8);
-    assert!(LOG.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains("POND_ERROR_EVICTED")));
+    assert!(
+        LOG.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .any(|line| line.contains("POND_ERROR_EVICTED"))
+    );
     assert_eq!(pond_shutdown(WAIT), 0);
 }
 
@@ -187,14 +237,19 @@ fn failed_dials_leave_no_secret_behind() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let plain = Server::start().url().replace("ws://", "wss://");
     let dials = [
-        (format!("ws://127.0.0.1:{refusing}/{SECRET}?token={SECRET}-url"), status::HTTP),
+        (
+            format!("ws://127.0.0.1:{refusing}/{SECRET}?token={SECRET}-url"),
+            status::HTTP,
+        ),
         (format!("ws://127.0.0.1:{closed}/?token={SECRET}-url"), status::CONNECT),
         (format!("{plain}?token={SECRET}-url"), status::TLS),
     ];
     for (url, expected) in dials {
         let client = client(&url, Some(&format!(r#"{{"key":"{SECRET}-param"}}"#)));
         assert_eq!(pond_client_connect(client), 0);
-        refused(expected, |error| unsafe { pond_client_wait_state(client, 3, WAIT, error) });
+        refused(expected, |error| unsafe {
+            pond_client_wait_state(client, 3, WAIT, error)
+        });
         assert_eq!(pond_client_free(client), 0);
     }
     no_secret("an error", &TOLD, 9);
@@ -210,10 +265,23 @@ fn refused_arguments_are_not_quoted() {
         let (url, params) = (c(url), c(params));
         unsafe { pond_client_new(url.as_ptr(), params.as_ptr(), null_mut(), out, error) }
     };
-    for url in ["ws://u:s3cr3t@h/", "s3cr3t", "ws://h:s3cr3t/", "ftp://h/?s3cr3t", "ws:// h/?s3cr3t", "ws://h/%s3cr3t?a b"] {
+    for url in [
+        "ws://u:s3cr3t@h/",
+        "s3cr3t",
+        "ws://h:s3cr3t/",
+        "ftp://h/?s3cr3t",
+        "ws:// h/?s3cr3t",
+        "ws://h/%s3cr3t?a b",
+    ] {
         refused(status::INVALID_URL, |error| new(url, "{}", error, &mut out));
     }
-    for params in ["s3cr3t", r#"{"a":s3cr3t}"#, r#"{"s3cr3t"}"#, r#"["s3cr3t"]"#, r#"{"a":"s3cr3t"#] {
+    for params in [
+        "s3cr3t",
+        r#"{"a":s3cr3t}"#,
+        r#"{"s3cr3t"}"#,
+        r#"["s3cr3t"]"#,
+        r#"{"a":"s3cr3t"#,
+    ] {
         refused(status::INVALID_JSON, |error| new("ws://h/", params, error, &mut out));
     }
     let client = client("ws://127.0.0.1:1/", None);
@@ -252,7 +320,9 @@ fn headers_and_query_cannot_inject_lines() {
         assert_eq!(answer, status::INVALID_ARGUMENT, "{name:?}: {value:?}");
     }
     assert_eq!(pond_client_connect(client), 0);
-    refused(status::HTTP, |error| unsafe { pond_client_wait_state(client, 3, WAIT, error) });
+    refused(status::HTTP, |error| unsafe {
+        pond_client_wait_state(client, 3, WAIT, error)
+    });
     assert_eq!(pond_client_free(client), 0);
     let heads = heads.lock().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(heads.len(), 1);

@@ -63,7 +63,13 @@ fn serve(stream: TcpStream) {
             }
             // Three ways to say what was sent: in a frame that is none, in an eviction, in a Close.
             (_, "garble") => Message::text(format!("no JSON: {}", frame["payload"])),
-            (_, "evict") => envelope("SYSTEM", "EVICTED", channel, "", &json!({"reason": frame["payload"].to_string()})),
+            (_, "evict") => envelope(
+                "SYSTEM",
+                "EVICTED",
+                channel,
+                "",
+                &json!({"reason": frame["payload"].to_string()}),
+            ),
             (_, "close") => Message::Close(Some(CloseFrame {
                 code: CloseCode::Policy,
                 reason: frame["payload"].to_string().into(),
