@@ -1,5 +1,7 @@
 //! A panic at every injection point in turn: the host is told, everything else goes on, nothing hangs, each destroy runs once.
-#![allow(unsafe_code)]
+// A test may panic, and calls the C face as a C program would.
+#![allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "support/server.rs"]
 mod server;

@@ -1,5 +1,7 @@
 //! Tokens and payloads never reach the log, an error text or Debug output; header and query values cannot inject lines.
-#![allow(unsafe_code)]
+// A test may panic, and calls the C face as a C program would.
+#![allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "support/server.rs"]
 mod server;

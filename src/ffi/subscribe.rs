@@ -148,6 +148,7 @@ mod tests {
     fn a_cancel_keeps_its_promise_while_another_thread_frees_the_owner() {
         let (mut client, mut subscription) = (null_mut(), null_mut());
         let url = c"ws://127.0.0.1:1/";
+        // SAFETY: the strings end in NUL, the outputs are writable, the functions have these types.
         unsafe {
             let made = pond_client_new(url.as_ptr(), std::ptr::null(), null_mut(), &mut client, null_mut());
             assert_eq!(made, status::OK);

@@ -75,6 +75,7 @@ stop() {
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
+: >"$dir/server"
 "$server" --quiet >"$dir/server" 2>&1 </dev/null &
 server_pid=$!
 tries=200
