@@ -28,7 +28,7 @@ const UNSENT_ANSWERS: u64 = 64 * 1024;
 const DRAIN: Duration = Duration::from_millis(100);
 
 /// What came from the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Inbound {
     /// A text message.
     Text(Utf8Bytes),
@@ -38,6 +38,18 @@ pub enum Inbound {
     Pong(Bytes),
     /// A ping; it is answered without the caller's help.
     Ping,
+}
+
+impl std::fmt::Debug for Inbound {
+    // What a message says may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
+            Self::Pong(payload) => write!(f, "Pong({} bytes)", payload.len()),
+            Self::Ping => f.write_str("Ping"),
+        }
+    }
 }
 
 /// How a connection ended.
