@@ -229,12 +229,18 @@ impl Client {
         shared: &mut Shared,
         input: impl FnOnce(&mut Session) -> R,
     ) -> Result<R, Failure> {
-        match catch_unwind(AssertUnwindSafe(|| input(&mut shared.session))) {
-            Ok(result) => Ok(result),
-            Err(_) => {
-                self.lose_session(shared);
-                Err(panic_failure())
-            }
+        let mut input = Some(input);
+        let mut result = None;
+        self.contained_call(shared, &mut |session| {
+            result = input.take().map(|input| input(session));
+        });
+        result.ok_or_else(panic_failure)
+    }
+
+    /// Not generic: this is code once, not once per input.
+    fn contained_call(&self, shared: &mut Shared, input: &mut dyn FnMut(&mut Session)) {
+        if catch_unwind(AssertUnwindSafe(|| input(&mut shared.session))).is_err() {
+            self.lose_session(shared);
         }
     }
 

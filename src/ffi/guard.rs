@@ -58,6 +58,12 @@ pub fn guard_value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
 }
 
 fn contained(body: impl FnOnce() -> Answer) -> Answer {
+    let mut body = Some(body);
+    contained_call(&mut || body.take().map_or(Ok(status::OK), |body| body()))
+}
+
+/// Not generic: this is code once, not once per entry.
+fn contained_call(body: &mut dyn FnMut() -> Answer) -> Answer {
     if is_forked() {
         return Err(Failure::new(
             status::FORKED,
