@@ -31,9 +31,12 @@ def main():
     # Without a reply in that second there is no latency.
     delay = lambda name: [float(row[name]) / 1000 if row[name] != "0" else None for row in rows]
     small = [sum(int(row[name]) for name in SMALL) for row in rows]
+    memory = [("resident", "#2c3e50", column("rss_kb", 1 / 1024))]
+    if "heap_kb" in rows[0]:
+        memory.append(("allocated", "#c0392b", column("heap_kb", 1 / 1024)))
     panels = (
         ("clients", False, (("connected", "#2980b9", column("connected")), ("joined", "#27ae60", column("joined")))),
-        ("memory, MiB", False, (("resident", "#2c3e50", column("rss_kb", 1 / 1024)),)),
+        ("memory, MiB", False, memory),
         ("threads", False, (("threads", "#16a085", column("threads")),)),
         ("descriptors", False, (("open", "#d35400", column("fds")),)),
         ("request latency, ms (log)", True, (("p50", "#2980b9", delay("p50_us")), ("p99", "#c0392b", delay("p99_us")))),

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# The soak: many clients of one process against two servers, under random faults, then the account.
+# The soak: many clients of one process against two servers, under random faults, then the account. For Linux: it reads
+# /proc.
 #   CLIENTS=200         how many (a multiple of 4)
 #   SECONDS=20          how long the faults last; the whole run takes about a minute more
 #                       The long run: CLIENTS=1000 SECONDS=600, 11 minutes
@@ -14,16 +15,16 @@ set -eu
 cd "$(dirname "$0")"
 root=$(cd ../../.. && pwd)
 CLIENTS=${CLIENTS:-200}
-SECONDS=${SECONDS:-20}
 # Some shells count SECONDS themselves: a small number is such a count.
-[ "$SECONDS" -ge 10 ] || SECONDS=20
+duration=${SECONDS:-20}
+[ "$duration" -ge 10 ] || duration=20
 server=${POND_TEST_SERVER:-$root/target/release/pond-test-server}
 libdir=${LIBDIR:-$root/target/release}
 build=${BUILD:-$root/build/soak}
 [ -x "$server" ] || { echo "run.sh: no program $server (an absolute path is needed)" >&2; exit 1; }
 [ -e "$libdir/libpondsocket.so" ] || { echo "run.sh: no library in $libdir" >&2; exit 1; }
 mkdir -p "$build"
-"${CC:-cc}" -std=c11 -Wall -Wextra -Wpedantic -O2 -g -I"$root/include" -o "$build/soak" main.c clients.c world.c \
+"${CC:-cc}" -std=c11 -Wall -Wextra -Wpedantic -O2 -g -I"$root/include" -o "$build/soak" main.c clients.c account.c world.c \
     -L"$libdir" -lpondsocket -Wl,-rpath,"$libdir" -pthread
 
 if [ "${1:-}" = bugs ]; then
@@ -31,7 +32,7 @@ if [ "${1:-}" = bugs ]; then
     passed=0
     failed=0
     while read -r bug words; do
-        if POND_SOAK_BUG=$bug timeout -k 5 $((SECONDS + 240)) "$build/soak" "$server" "$CLIENTS" "$SECONDS" "$build/bug.csv" \
+        if POND_SOAK_BUG=$bug timeout -k 5 $((duration + 240)) "$build/soak" "$server" "$CLIENTS" "$duration" "$build/bug.csv" \
             >"$build/bug.log" 2>&1; then
             echo "FAILED: the planted bug '$bug' was not caught"
             failed=$((failed + 1))
@@ -58,7 +59,7 @@ LIST
 fi
 
 status=0
-timeout -k 5 $((SECONDS + 240)) "$build/soak" "$server" "$CLIENTS" "$SECONDS" "$build/soak.csv" || status=$?
+timeout -k 5 $((duration + 240)) "$build/soak" "$server" "$CLIENTS" "$duration" "$build/soak.csv" || status=$?
 case $status in
 0 | 1) ;;
 *) echo "FAILED: the soak ended with status $status"; echo '0 passed, 1 failed' ;;

@@ -3,6 +3,7 @@
  * The soak: many clients of one process under random faults for minutes.
  *   main.c     the plan, the calls, the faults, the samples and the verdict
  *   clients.c  what comes from the library: events, and whether they are legal
+ *   account.c  everything that was accepted, at the end
  *   world.c    the process outside: servers, and a proxy that cuts, freezes and remembers what arrived
  */
 #ifndef SOAK_H
@@ -15,10 +16,10 @@
 enum {
     SLOTS_MOST = 2000,  /* clients at one time */
     ROOM = 4,           /* clients of one room */
-    NUMBERS = 4096,     /* messages of one slot */
+    NUMBERS = 2048,     /* messages of one slot */
     GENS_MOST = 20000,  /* clients made in the whole run */
-    REQUESTS_MOST = 400000,
-    LOSSES_MOST = 1000000,
+    REQUESTS_MOST = 250000,
+    LOSSES_MOST = 250000,
     BACKENDS = 2,
     QUEUES = 5,         /* 0 to 2 are pulled, 3 and 4 dispatched; a sixth of the clients has none */
     GROUPS = QUEUES + 1,
@@ -83,9 +84,14 @@ extern loss *losses;
 extern uint32_t (*accepted_ms)[NUMBERS]; /* when each message was accepted */
 
 /* main.c */
+extern uint64_t began_us;     /* when the run began */
+extern unsigned cancels_won; /* cancels that took effect */
 uint64_t now_us(void);
 uint32_t random_of(uint64_t *state);
 int bug(const char *name);
+/* One line of the result. */
+void verdict(int fine, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What must never happen. */
 void violate(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static inline int bit(const unsigned char *bits, int n)
@@ -110,6 +116,10 @@ request *request_at(int index);
 int seen(int slot, int from, int n);
 /* The latencies in us since the last call, sorted; how many. */
 int latencies(uint32_t *out, int room);
+
+/* account.c */
+void account(void);
+void account_requests(void);
 
 /* world.c */
 void world_start(const char *server);
