@@ -1,0 +1,34 @@
+//! Models of what threads do to each other: the client's own sources, compiled against locks, threads and a clock that
+//! shuttle schedules, and run under thousands of schedules. A schedule that fails is printed and can be replayed.
+//!
+//! The sources are the shipped ones, unchanged: in this crate the name `std` means the stand-ins below. Only what does I/O is
+//! replaced (the driver, the library's I/O thread). shuttle knows deadlocks, so a wake-up that is lost is one.
+//!
+//! POND_MODEL_SCHEDULES=20000 tries harder, POND_MODEL_SEED=7 tries others.
+
+extern crate self as std;
+extern crate std as real_std;
+
+/// Thread-locals of scheduled threads; textual scope puts it before the one of the real library.
+macro_rules! thread_local {
+    ($($all:tt)*) => { shuttle::thread_local!($($all)*); };
+}
+
+mod stand_in;
+
+pub use real_std::{
+    any, borrow, boxed, cell, cmp, collections, convert, error, fmt, future, hash, io, iter, marker, mem, ops, option,
+    os, panic, pin, ptr, result, str, string, task, vec,
+};
+pub(crate) use stand_in::{sync, thread, time};
+
+use pondsocket::{inject, protocol, session};
+
+#[allow(dead_code, unused_imports)] // not everything in it is modelled
+mod client;
+mod free;
+mod handlers;
+mod pool;
+mod queue;
+mod support;
+mod wake;

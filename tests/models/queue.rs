@@ -1,0 +1,229 @@
+//! Push against pull, interrupt, close; dispatch against close and detach.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::handlers::Selector;
+use crate::client::queue::{Bounds, EventQueue, Pulled};
+use crate::client::sync::Patience;
+use crate::session::status;
+use crate::support::{Pulls, Seen, To, WIDE, check, handler, message, pool, sorted, spawn};
+
+const FOREVER: u32 = u32::MAX;
+
+fn one(pulled: Pulled) -> u64 {
+    match pulled {
+        Pulled::Events(events) if events.len() == 1 => events[0].event().ticket,
+        other => panic!("one event expected: {other:?}"),
+    }
+}
+
+#[test]
+fn every_event_wakes_the_puller_that_waits_for_it() {
+    check(|| {
+        let queue = EventQueue::new(pool(), false);
+        let source = queue.attach(Arc::new(Pulls::default()), WIDE);
+        // As many waits as events: one lost wake-up leaves one of them waiting.
+        let pullers: Vec<_> = (0..4)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                spawn(move || one(queue.pull(FOREVER, 1)))
+            })
+            .collect();
+        let pusher = spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.push(source, [message(1), message(2)])
+        });
+        queue.push(source, [message(3)]);
+        queue.push(source, [message(4)]);
+        pusher.join().unwrap();
+        let numbers = pullers.into_iter().map(|puller| puller.join().unwrap()).collect();
+        assert_eq!(sorted(numbers), [1, 2, 3, 4]);
+    });
+}
+
+#[test]
+fn waits_that_end_in_time_lose_nothing_and_keep_the_order() {
+    check(|| {
+        let queue = EventQueue::new(pool(), false);
+        let source = queue.attach(Arc::new(Pulls::default()), WIDE);
+        let pusher = spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                queue.push(source, [message(1)]);
+                queue.push(source, [message(2), message(3)]);
+            }
+        });
+        let pull = |queue: Arc<EventQueue>| {
+            let mut numbers = Vec::new();
+            for _ in 0..3 {
+                match queue.pull(10, 2) {
+                    Pulled::Events(events) => numbers.extend(events.iter().map(|event| event.event().ticket)),
+                    Pulled::TimedOut => {}
+                    Pulled::Closed => break,
+                    other => panic!("{other:?}"),
+                }
+            }
+            numbers
+        };
+        let puller = spawn({
+            let queue = Arc::clone(&queue);
+            move || pull(queue)
+        });
+        pusher.join().unwrap();
+        // Everything is there: whatever the other one leaves is found without waiting.
+        let mut numbers = Vec::new();
+        while let Pulled::Events(events) = queue.pull(0, 1) {
+            numbers.push(events[0].event().ticket);
+        }
+        // It may still wait for the end of its time: nothing else ends that.
+        queue.close(Patience::Forever);
+        let others = puller.join().unwrap();
+        for numbers in [&numbers, &others] {
+            assert_eq!(*numbers, sorted(numbers.clone()), "out of order");
+        }
+        numbers.extend(others);
+        assert_eq!(sorted(numbers), [1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_full_queue_has_its_reader_go_on_once_there_is_room() {
+    check(|| {
+        let queue = EventQueue::new(pool(), false);
+        let sink = Arc::new(Pulls::default());
+        let bounds = Bounds { events: 2, ..WIDE };
+        let source = queue.attach(sink.clone(), bounds);
+        let reader = spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                let mut resumed = 0;
+                for number in 1..=5 {
+                    while queue.room(source, 1) == 0 {
+                        resumed = sink.resumed.reaches(resumed + 1);
+                    }
+                    queue.push(source, [message(number)]);
+                    assert!(queue.backlog(source).events <= 2, "beyond the bound");
+                }
+            }
+        });
+        for number in 1..=5 {
+            assert_eq!(one(queue.pull(FOREVER, 1)), number);
+        }
+        reader.join().unwrap();
+        assert_eq!(queue.backlog(source).events, 0);
+    });
+}
+
+#[test]
+fn an_interrupt_ends_one_pull_waiting_or_next() {
+    check(|| {
+        let queue = EventQueue::new(pool(), false);
+        let source = queue.attach(Arc::new(Pulls::default()), WIDE);
+        let pullers: Vec<_> = (0..2)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                spawn(move || matches!(queue.pull(FOREVER, 1), Pulled::Interrupted))
+            })
+            .collect();
+        let interrupter = spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.interrupt()
+        });
+        queue.push(source, [message(1)]);
+        interrupter.join().unwrap();
+        let interrupted = pullers.into_iter().map(|puller| puller.join().unwrap());
+        assert_eq!(interrupted.filter(|interrupted| *interrupted).count(), 1);
+        assert!(matches!(queue.pull(0, 1), Pulled::Empty));
+    });
+}
+
+#[test]
+fn a_close_ends_every_pull() {
+    check(|| {
+        let queue = EventQueue::new(pool(), false);
+        let source = queue.attach(Arc::new(Pulls::default()), WIDE);
+        let pullers: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                spawn(move || {
+                    let mut taken = 0;
+                    loop {
+                        match queue.pull(FOREVER, 2) {
+                            Pulled::Events(events) => taken += events.len(),
+                            Pulled::Closed => return taken,
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let pusher = spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.push(source, [message(1), message(2)])
+        });
+        assert!(!queue.close(Patience::Forever), "a client uses it");
+        let taken: usize = pullers.into_iter().map(|puller| puller.join().unwrap()).sum();
+        pusher.join().unwrap();
+        assert!(taken <= 2);
+        assert_eq!(queue.detach(source, Patience::Forever).len(), 0);
+    });
+}
+
+#[test]
+fn one_thread_at_a_time_dispatches_and_none_after_the_detach() {
+    check(|| {
+        let queue = EventQueue::new(pool(), false);
+        let seen = Arc::new(Seen::default());
+        let registration = handler(Selector::Message, &seen, {
+            let (queue, seen) = (Arc::downgrade(&queue), Arc::downgrade(&seen));
+            move |_| {
+                let again = queue.upgrade().unwrap().dispatch(1, Duration::ZERO);
+                if again != status::WOULD_DEADLOCK {
+                    seen.upgrade().unwrap().fault("dispatched inside a dispatch");
+                }
+            }
+        });
+        let source = queue.attach(Arc::new(To(Arc::clone(&registration))), WIDE);
+        queue.push(source, [message(1)]);
+        let dispatchers: Vec<_> = (0..2)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                spawn(move || {
+                    let mut taken = 0;
+                    for _ in 0..2 {
+                        match queue.dispatch(0, Duration::ZERO) {
+                            status::BUSY => {}
+                            count if count >= 0 => taken += count,
+                            other => panic!("status {other}"),
+                        }
+                    }
+                    taken
+                })
+            })
+            .collect();
+        let pusher = spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                queue.push(source, [message(2), message(3)]);
+                queue.push(source, [message(4)]);
+            }
+        });
+        let closer = spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.close(Patience::Forever)
+        });
+        queue.detach(source, Patience::Forever);
+        // Without the cancel of a whole client: the detach alone keeps the promise.
+        let called = seen.numbers();
+        assert!(registration.cancel(Patience::None), "the detach has not waited");
+        seen.has_ended();
+        closer.join().unwrap();
+        pusher.join().unwrap();
+        let taken: i32 = dispatchers.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert_eq!(seen.numbers(), called, "called after the detach");
+        assert_eq!(called, (1..=called.len() as u64).collect::<Vec<_>>(), "out of order");
+        assert!(taken as usize >= called.len());
+        seen.destroyed_once();
+    });
+}

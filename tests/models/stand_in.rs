@@ -1,0 +1,194 @@
+//! What the modelled sources take for the standard library's locks, threads and clock.
+
+pub mod sync {
+    use real_std::ops::{Deref, DerefMut};
+    pub use real_std::sync::{Arc, LockResult, PoisonError, Weak};
+    use real_std::time::Duration;
+
+    use shuttle::rand::{Rng, thread_rng};
+
+    /// One wait in so many ends without a notification, or by its timeout.
+    const EARLY: u32 = 6;
+
+    #[derive(Default)]
+    pub struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+
+        pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+            self.held(self.0.lock())
+        }
+
+        fn held<'a>(&'a self, locked: LockResult<shuttle::sync::MutexGuard<'a, T>>) -> LockResult<MutexGuard<'a, T>> {
+            let guard = |guard| MutexGuard { mutex: self, guard };
+            locked
+                .map(guard)
+                .map_err(|poisoned| PoisonError::new(guard(poisoned.into_inner())))
+        }
+    }
+
+    pub struct MutexGuard<'a, T> {
+        mutex: &'a Mutex<T>,
+        guard: shuttle::sync::MutexGuard<'a, T>,
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+        fn deref(&self) -> &T {
+            &self.guard
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.guard
+        }
+    }
+
+    /// shuttle's own wakes nobody without a notification and knows no timeouts.
+    #[derive(Default)]
+    pub struct Condvar(shuttle::sync::Condvar);
+
+    impl Condvar {
+        pub fn new() -> Self {
+            Self::default()
+        }
+
+        pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
+            let MutexGuard { mutex, guard } = guard;
+            if thread_rng().gen_ratio(1, EARLY) {
+                return without(mutex, guard);
+            }
+            mutex.held(self.0.wait(guard))
+        }
+
+        /// The second of the answer is what nobody modelled here reads: whether the time was over. The clock tells.
+        pub fn wait_timeout<'a, T>(
+            &self,
+            guard: MutexGuard<'a, T>,
+            limit: Duration,
+        ) -> LockResult<(MutexGuard<'a, T>, ())> {
+            let MutexGuard { mutex, guard } = guard;
+            let waited = if thread_rng().gen_ratio(1, EARLY) {
+                let until = super::time::Instant::now() + limit;
+                let waited = without(mutex, guard);
+                super::time::pass_to(until);
+                waited
+            } else {
+                mutex.held(self.0.wait(guard))
+            };
+            waited
+                .map(|guard| (guard, ()))
+                .map_err(|poisoned| PoisonError::new((poisoned.into_inner(), ())))
+        }
+
+        pub fn notify_one(&self) {
+            self.0.notify_one();
+        }
+
+        pub fn notify_all(&self) {
+            self.0.notify_all();
+        }
+    }
+
+    /// Not waiting any more, but without the lock yet: a notification of this moment may reach nobody.
+    fn without<'a, T>(mutex: &'a Mutex<T>, guard: shuttle::sync::MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
+        drop(guard);
+        shuttle::thread::yield_now();
+        mutex.lock()
+    }
+}
+
+pub mod thread {
+    use real_std::io;
+    use real_std::sync::Arc;
+    use real_std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    pub use shuttle::thread::{ThreadId, current, yield_now};
+
+    /// shuttle's own cannot tell whether its thread is over.
+    pub struct JoinHandle<T> {
+        handle: shuttle::thread::JoinHandle<T>,
+        over: Arc<AtomicBool>,
+    }
+
+    impl<T> JoinHandle<T> {
+        pub fn is_finished(&self) -> bool {
+            self.over.load(SeqCst)
+        }
+
+        pub fn join(self) -> shuttle::thread::Result<T> {
+            self.handle.join()
+        }
+    }
+
+    pub struct Builder(shuttle::thread::Builder);
+
+    impl Builder {
+        pub fn new() -> Self {
+            Self(shuttle::thread::Builder::new())
+        }
+
+        pub fn name(self, name: String) -> Self {
+            Self(self.0.name(name))
+        }
+
+        pub fn spawn<T: Send + 'static>(self, body: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+            let over = Arc::new(AtomicBool::new(false));
+            let done = Arc::clone(&over);
+            let handle = self.0.spawn(move || {
+                let result = body();
+                done.store(true, SeqCst);
+                result
+            })?;
+            Ok(JoinHandle { handle, over })
+        }
+    }
+}
+
+pub mod time {
+    use real_std::cell::Cell;
+    use real_std::ops::Add;
+    pub use real_std::time::Duration;
+
+    // All scheduled threads of a model share one real thread, and so this clock. It moves when a wait ends by its timeout.
+    real_std::thread_local! {
+        static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub struct Instant(Duration);
+
+    impl Instant {
+        pub fn now() -> Self {
+            Self(NOW.get())
+        }
+
+        pub fn elapsed(&self) -> Duration {
+            Self::now().saturating_duration_since(*self)
+        }
+
+        pub fn saturating_duration_since(&self, earlier: Self) -> Duration {
+            self.0.saturating_sub(earlier.0)
+        }
+    }
+
+    impl Add<Duration> for Instant {
+        type Output = Self;
+        fn add(self, more: Duration) -> Self {
+            Self(self.0 + more)
+        }
+    }
+
+    pub fn pass_to(moment: Instant) {
+        NOW.set(NOW.get().max(moment.0));
+    }
+
+    /// Every schedule starts at the same moment.
+    pub fn reset() {
+        NOW.set(Duration::ZERO);
+    }
+}
