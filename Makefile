@@ -65,6 +65,15 @@ valgrind: lib server examples ## memcheck: quick start and C tests
 	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/examples.sh quickstart
 	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/c/run.sh
 
+reliability: setup lib server ## faults, hostile servers, misuse under load, panics, a short soak (about ten minutes; the long part: docs/reliability.md)
+	$(CARGO) test --test reliability
+	$(CARGO) test --features inject --test panic_injection
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/reliability/hammer/run.sh
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/reliability/soak/run.sh
+
+fuzz: ## every fuzz target for SECONDS (60) each; needs the nightly toolchain and cargo-fuzz
+	SECONDS=$(or $(SECONDS),60) fuzz/run.sh
+
 setup-interop:
 	@tools/setup.sh interop
 
@@ -84,4 +93,4 @@ clean:
 	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build
 
 .PHONY: help lib static server examples setup-build setup setup-interop demo test test-rust test-c test-contract test-loops test-examples \
-	test-size valgrind interop lint header clean
+	test-size valgrind interop reliability fuzz lint header clean

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -211,16 +211,27 @@ impl Client {
 
     /// Feeds the session, hands its events over and wakes the driver.
     pub(super) fn with<R>(&self, input: impl FnOnce(&mut Session, Time) -> R) -> Result<R, Failure> {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.begin()?;
+        let now = self.now();
+        let result = self.contained(&mut shared, |session| input(session, now));
+        self.finish(shared);
+        result
+    }
+
+    #[inline(never)]
+    fn begin(&self) -> Result<MutexGuard<'_, Shared>, Failure> {
+        let shared = lock(&self.shared);
         if shared.freed {
             return Err(Failure::new(status::CLOSED, "the client is freed"));
         }
-        let now = self.now();
-        let result = self.contained(&mut shared, |session| input(session, now));
+        Ok(shared)
+    }
+
+    #[inline(never)]
+    fn finish(&self, mut shared: MutexGuard<'_, Shared>) {
         self.drain(&mut shared);
         drop(shared);
         self.notify.notify_one();
-        result
     }
 
     /// Feeds the session. A panic in it ends what the session holds, and is told.

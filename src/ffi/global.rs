@@ -225,7 +225,8 @@ impl Global {
     }
 }
 
-/// Looks a client up.
+/// Looks a client up. (Not inlined, like its sisters: every entry calls one of them, and the library is to stay small.)
+#[inline(never)]
 pub fn client(key: u64) -> Result<Arc<Client>, Failure> {
     match global().registry().get(key) {
         Some(Object::Client(client)) => Ok(Arc::clone(client)),
@@ -234,6 +235,7 @@ pub fn client(key: u64) -> Result<Arc<Client>, Failure> {
 }
 
 /// Looks a channel up.
+#[inline(never)]
 pub fn channel(key: u64) -> Result<Arc<Channel>, Failure> {
     match global().registry().get(key) {
         Some(Object::Channel(channel)) => Ok(Arc::clone(channel)),
@@ -242,6 +244,7 @@ pub fn channel(key: u64) -> Result<Arc<Channel>, Failure> {
 }
 
 /// Looks a queue up.
+#[inline(never)]
 pub fn queue(key: u64) -> Result<Arc<EventQueue>, Failure> {
     match global().registry().get(key) {
         Some(Object::Queue(queue)) => Ok(Arc::clone(queue)),
@@ -250,6 +253,7 @@ pub fn queue(key: u64) -> Result<Arc<EventQueue>, Failure> {
 }
 
 /// Looks options up.
+#[inline(never)]
 pub fn options(key: u64) -> Result<Arc<Mutex<Options>>, Failure> {
     match global().registry().get(key) {
         Some(Object::Options(options)) => Ok(Arc::clone(options)),
@@ -258,7 +262,8 @@ pub fn options(key: u64) -> Result<Arc<Mutex<Options>>, Failure> {
 }
 
 /// Takes a handle out of the registry with everything that it owns; what is taken is let go without any lock.
-pub fn remove(key: u64, what: &str, is_right: impl FnOnce(&Object) -> bool) -> Result<Object, Failure> {
+#[inline(never)]
+pub fn remove(key: u64, what: &str, is_right: fn(&Object) -> bool) -> Result<Object, Failure> {
     let taken = global().registry_mut().remove(key, is_right);
     match taken {
         Some((object, _owned)) => Ok(object),

@@ -57,34 +57,45 @@ fn place_of(key: u64) -> Option<(usize, u32)> {
 impl Registry {
     /// Registers what `make` makes from its key. `owners`: keys with which it goes stale, 0 = none.
     pub fn insert(&mut self, owners: [u64; 2], make: impl FnOnce(u64) -> Object) -> Result<u64, Failure> {
+        let (index, key) = self.reserve(owners)?;
+        let object = make(key);
+        self.occupy(index, key, owners, object);
+        Ok(key)
+    }
+
+    #[inline(never)]
+    fn reserve(&mut self, owners: [u64; 2]) -> Result<(usize, u64), Failure> {
         if owners.iter().any(|owner| *owner != 0 && self.get(*owner).is_none()) {
             return Err(Failure::new(status::CLOSED, "freed meanwhile"));
         }
-        let index = if self.free.len() > RESTING || self.slots.len() as u64 >= INDEX_MASK - FIRST_INDEX {
-            self.free.pop_front()
-        } else {
-            None
-        };
-        let index = match index {
+        let full = self.slots.len() as u64 >= INDEX_MASK - FIRST_INDEX;
+        let rested = self.free.len() > RESTING || full;
+        let index = match self.free.front().copied().filter(|_| rested) {
             Some(index) => index,
-            None if (self.slots.len() as u64) < INDEX_MASK - FIRST_INDEX => {
+            None if full => return Err(Failure::new(status::NO_MEMORY, "too many handles are alive")),
+            None => {
+                // Taken back by `occupy`; a `make` that panics leaves it free.
                 self.slots.push(Slot {
                     generation: 0,
                     object: None,
                     owners: [0; 2],
                 });
+                self.free.push_front(self.slots.len() - 1);
                 self.slots.len() - 1
             }
-            None => return Err(Failure::new(status::NO_MEMORY, "too many handles are alive")),
         };
-        let key = key_of(index, self.slots[index].generation);
+        Ok((index, key_of(index, self.slots[index].generation)))
+    }
+
+    #[inline(never)]
+    fn occupy(&mut self, index: usize, key: u64, owners: [u64; 2], object: Object) {
+        self.free.pop_front();
         let slot = &mut self.slots[index];
-        slot.object = Some(make(key));
+        slot.object = Some(object);
         slot.owners = owners;
         for owner in owners.into_iter().filter(|owner| *owner != 0) {
             self.owned.entry(owner).or_default().insert(key);
         }
-        Ok(key)
     }
 
     /// The object of a live key.
@@ -99,7 +110,7 @@ impl Registry {
     }
 
     /// Takes a live key's object out if `is_right`; the key is stale from now on, and so are the keys that it owns.
-    pub fn remove(&mut self, key: u64, is_right: impl FnOnce(&Object) -> bool) -> Option<(Object, Vec<Object>)> {
+    pub fn remove(&mut self, key: u64, is_right: fn(&Object) -> bool) -> Option<(Object, Vec<Object>)> {
         self.get(key).filter(|object| is_right(object))?;
         let object = self.take(key)?;
         let owned = self.owned.remove(&key).unwrap_or_default();
@@ -121,6 +132,7 @@ impl Registry {
         all
     }
 
+    #[inline(never)]
     fn take(&mut self, key: u64) -> Option<Object> {
         let (index, generation) = place_of(key)?;
         let slot = self.slots.get_mut(index)?;
