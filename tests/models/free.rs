@@ -176,9 +176,7 @@ fn a_free_waits_for_the_dispatch_of_its_client() {
         state.has_ended();
         reply.has_ended();
         assert_eq!(reply.numbers(), [1]);
-        for thread in [stirrer] {
-            thread.join().unwrap();
-        }
+        stirrer.join().unwrap();
         dispatcher.join().unwrap();
         closer.join().unwrap();
         state.destroyed_once();
@@ -225,6 +223,9 @@ fn a_cancel_a_closed_channel_and_a_free_end_the_same_handler_once() {
         let subscription = listen(&client, 0, 1, Selector::ClientState, &state);
         let id = channel(&client).unwrap();
         listen(&client, TAG, 2, Selector::ChannelState, &room);
+        // Its subscription is held, as a handle does: it goes by the free alone.
+        let other = Arc::new(Seen::default());
+        let held = listen(&client, 0, 3, Selector::ClientState, &other);
         let stirrer = stir(&client);
         let canceller = spawn({
             let (client, state) = (Arc::clone(&client), Arc::clone(&state));
@@ -239,16 +240,19 @@ fn a_cancel_a_closed_channel_and_a_free_end_the_same_handler_once() {
             move || client.close_channel(id, TAG)
         });
         client.free(Patience::Forever);
+        other.has_ended();
         for thread in [stirrer, canceller, leaver] {
             thread.join().unwrap();
         }
-        for seen in [&state, &room] {
+        drop(held);
+        for seen in [&state, &room, &other] {
             seen.has_ended();
             seen.destroyed_once();
         }
         assert!(library.pool().stop(None));
         state.no_faults();
         room.no_faults();
+        other.no_faults();
     });
 }
 

@@ -4,7 +4,9 @@
 //! The sources are the shipped ones, unchanged: in this crate the name `std` means the stand-ins below. Only what does I/O is
 //! replaced (the driver, the library's I/O thread). shuttle knows deadlocks, so a wake-up that is lost is one.
 //!
-//! POND_MODEL_SCHEDULES=20000 tries harder, POND_MODEL_SEED=7 tries others.
+//! `cargo test --test models` takes about a minute; POND_MODEL_SCHEDULES=20000 tries harder, POND_MODEL_SEED=7 tries others.
+//! tests/models/seeded/run.sh shows for every model a bug that it catches.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 extern crate self as std;
 extern crate std as real_std;
