@@ -11,15 +11,23 @@ pub mod sync {
     const EARLY: u32 = 6;
 
     #[derive(Default)]
-    pub struct Mutex<T>(shuttle::sync::Mutex<T>);
+    pub struct Mutex<T> {
+        lock: shuttle::sync::Mutex<T>,
+        /// A look at it lets others run first: a lock that is free, alone, does not.
+        turn: shuttle::sync::atomic::AtomicBool,
+    }
 
     impl<T> Mutex<T> {
         pub fn new(value: T) -> Self {
-            Self(shuttle::sync::Mutex::new(value))
+            Self {
+                lock: shuttle::sync::Mutex::new(value),
+                turn: false.into(),
+            }
         }
 
         pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-            self.held(self.0.lock())
+            self.turn.load(real_std::sync::atomic::Ordering::SeqCst);
+            self.held(self.lock.lock())
         }
 
         fn held<'a>(&'a self, locked: LockResult<shuttle::sync::MutexGuard<'a, T>>) -> LockResult<MutexGuard<'a, T>> {
