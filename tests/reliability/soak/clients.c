@@ -97,7 +97,13 @@ static void on_message(gen *self, const pond_event *event)
         violate("slot %d: message %ld of slot %ld came twice", self->slot, n, from);
     *bits |= (unsigned char)(1 << (n & 7));
     atomic_fetch_add(&sum.received, 1);
-    if (bug("memory")) (void)pond_event_retain(event);
+    if (bug("memory")) {
+        /* Kept for good, and with it what a program might keep beside it. */
+        static void *volatile kept;
+        (void)pond_event_retain(event);
+        kept = malloc(8192);
+        if (kept) memset(kept, 1, 8192);
+    }
 }
 
 static void on_dropped(gen *self, const pond_event *event)
