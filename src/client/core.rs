@@ -455,9 +455,13 @@ impl Client {
         if closed.is_err_and(|failure| failure.status == status::PANIC) {
             super::report::panicked();
         }
-        for_all(self.handlers.remove_target(tag).iter(), |(_, registration)| {
-            registration.cancel(Patience::Forever);
-        });
+        // Cancelled while they are listed, so that a free of the client on another thread waits for their end as well; then
+        // what was registered meanwhile.
+        for take in [Handlers::target, Handlers::remove_target] {
+            for_all(take(&self.handlers, tag).iter(), |(_, registration)| {
+                registration.cancel(Patience::Forever);
+            });
+        }
     }
 
     /// Runs a channel operation of the session.

@@ -233,6 +233,11 @@ impl Handlers {
         Some(found)
     }
 
+    /// All handlers of a target.
+    pub fn target(&self, target: u64) -> List {
+        lock(&self.lists).by_target.get(&target).cloned().unwrap_or_default()
+    }
+
     /// Takes all handlers of a target out.
     pub fn remove_target(&self, target: u64) -> List {
         lock(&self.lists).by_target.remove(&target).unwrap_or_default()

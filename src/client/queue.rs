@@ -499,7 +499,14 @@ impl EventQueue {
 
     /// A dispatch thread's turn to run the wake function.
     pub fn run_wake(self: &Arc<Self>) {
-        let wake = lock(&self.inner).wake.clone();
+        let wake = {
+            let mut inner = lock(&self.inner);
+            if !inner.items.is_empty() {
+                // This call tells of everything that is there now, whatever has asked for it.
+                inner.armed = false;
+            }
+            inner.wake.clone()
+        };
         if let Some(wake) = wake {
             let event = Arc::new(Delivered::new(Event::new(EventKind::Wake)));
             if catch_unwind(AssertUnwindSafe(|| wake.run(&event))).is_err() {

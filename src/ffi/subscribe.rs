@@ -115,12 +115,13 @@ pub extern "C" fn pond_subscription_cancel(subscription: *mut pond_subscription)
             matches!(object, Object::Subscription(_))
         })?;
         if let Object::Subscription(subscription) = object {
-            // Not in the list any more if its owner is being freed on another thread: the promise holds all the same.
+            // Cancelled while it is listed: a free of its owner on another thread waits for its end as well. It is not listed
+            // any more if that free came first: the promise holds all the same.
+            subscription.registration.cancel(Patience::Forever);
             subscription
                 .client
                 .handlers()
                 .remove(subscription.target, subscription.id);
-            subscription.registration.cancel(Patience::Forever);
         }
         Ok(status::OK)
     })

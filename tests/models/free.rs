@@ -230,8 +230,9 @@ fn a_cancel_a_closed_channel_and_a_free_end_the_same_handler_once() {
         let canceller = spawn({
             let (client, state) = (Arc::clone(&client), Arc::clone(&state));
             move || {
-                client.handlers().remove(0, 1);
+                // As pond_subscription_cancel does it.
                 assert!(subscription.cancel(Patience::Forever));
+                client.handlers().remove(0, 1);
                 state.has_ended();
             }
         });
@@ -240,7 +241,9 @@ fn a_cancel_a_closed_channel_and_a_free_end_the_same_handler_once() {
             move || client.close_channel(id, TAG)
         });
         client.free(Patience::Forever);
-        other.has_ended();
+        for seen in [&state, &room, &other] {
+            seen.has_ended();
+        }
         for thread in [stirrer, canceller, leaver] {
             thread.join().unwrap();
         }
