@@ -5,7 +5,9 @@
 
 CARGO ?= cargo
 export PATH := $(CURDIR)/build/venv/bin:$(PATH)
+PREFIX ?= /usr/local
 LIB := target/release/libpondsocket.so
+STATIC := target/release/libpondsocket.a
 SERVER := target/release/pond-test-server
 RUST_SOURCES := $(shell find src build.rs Cargo.toml Cargo.lock -type f)
 SERVER_SOURCES := $(shell find server/src server/Cargo.toml Cargo.lock -type f)
@@ -13,14 +15,24 @@ SERVER_SOURCES := $(shell find server/src server/Cargo.toml Cargo.lock -type f)
 help:
 	@sed -n 's/^#   //p; s/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | sort -u
 
-lib: $(LIB) ## the shared library, as small as it gets: target/release/libpondsocket.so
-# Named crate types: only without the rlib does the whole program get optimised at link time.
-$(LIB): $(RUST_SOURCES)
-	$(CARGO) rustc --release --lib --crate-type cdylib
+lib: $(LIB) ## the shared library, as small as it gets, and the static one: target/release/libpondsocket.{so,a}
+static: $(LIB)
+# Named crate types: only without the rlib does the whole program get optimised at link time. The linker's wrapper gives
+# SONAME and symbol versions; programs linked with this file look for it by its SONAME.
+$(LIB): $(RUST_SOURCES) packaging/versioned-cc packaging/unique-symbols
+	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib -- $(LINKER)
+	packaging/unique-symbols $(STATIC)
+	ln -sf libpondsocket.so target/release/$$(readelf -d $(LIB) | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
 	@touch $@
 
-static: ## the static library: target/release/libpondsocket.a
-	$(CARGO) rustc --release --lib --crate-type staticlib
+ifneq ($(shell uname -s),Darwin)
+LINKER := -C linker=$(CURDIR)/packaging/versioned-cc -C linker-flavor=gcc
+endif
+
+install: lib ## into PREFIX (/usr/local), below DESTDIR if given; what it can be told: packaging/install.sh
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" packaging/install.sh install
+uninstall: ## takes it away again: the same PREFIX and DESTDIR
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" packaging/install.sh uninstall
 
 server: $(SERVER) ## the server of the demo and the tests
 $(SERVER): $(SERVER_SOURCES)
@@ -92,5 +104,5 @@ clean:
 	$(CARGO) clean
 	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build
 
-.PHONY: help lib static server examples setup-build setup setup-interop demo test test-rust test-c test-contract test-loops test-examples \
+.PHONY: help lib static install uninstall server examples setup-build setup setup-interop demo test test-rust test-c test-contract test-loops test-examples \
 	test-size valgrind interop reliability fuzz lint header clean
