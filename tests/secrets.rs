@@ -357,7 +357,7 @@ fn debug_output_shows_no_secret() {
         format!("{request:?}"),
         format!("{session:?}"),
         format!("{event:?}"),
-        format!("{:?}", Inbound::Text(frame.to_owned().into())),
+        format!("{:?}", Inbound::Text(frame)),
     ] {
         assert!(!shown.is_empty() && !shown.contains(SECRET), "{shown}");
     }

@@ -9,8 +9,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use crate::session::{self, Action, ClientState, Failure, Time, status};
 
 use super::core::{Client, Shared};
@@ -21,7 +19,7 @@ use super::sync::lock;
 /// Frames handled under one lock.
 const BATCH: u32 = 256;
 /// Bytes that may wait in the link's own buffer before no more frames are taken from the session.
-const WRITE_MARK: usize = 256 * 1024;
+const WRITE_MARK: usize = 128 * 1024;
 
 type Dialing = Pin<Box<dyn Future<Output = Result<Link, Failed>> + Send>>;
 
@@ -52,9 +50,6 @@ struct Driver {
     tag: u64,
     dialing: Option<Dialing>,
     link: Option<Link>,
-    batch: Vec<Inbound>,
-    /// Something is pushed that is not flushed.
-    unflushed: bool,
     /// Frames that may be read now; 0 = the program has to drain its events first.
     room: u32,
     paused: bool,
@@ -87,8 +82,6 @@ async fn drive(client: Arc<Client>) {
         tag,
         dialing: None,
         link: None,
-        batch: Vec::new(),
-        unflushed: false,
         room: BATCH,
         paused: false,
         pinged_at: None,
@@ -143,8 +136,6 @@ impl Driver {
 
     fn forget_link(&mut self) {
         self.link = None;
-        self.batch.clear();
-        self.unflushed = false;
         self.paused = false;
         self.pinged_at = None;
     }
@@ -175,13 +166,11 @@ impl Driver {
                 self.write(shared);
                 if let Some(link) = &mut self.link {
                     let _ = link.push_close(1000);
-                    self.unflushed = true;
                 }
             }
             Action::Ping(serial) => {
                 if let Some(link) = &mut self.link {
-                    let _ = link.push_ping(Bytes::copy_from_slice(&serial.to_be_bytes()));
-                    self.unflushed = true;
+                    let _ = link.push_ping(&serial.to_be_bytes());
                     self.pinged_at = Some((serial, Instant::now()));
                 }
             }
@@ -197,9 +186,8 @@ impl Driver {
             let Some(frame) = shared.session.take_frame() else {
                 break;
             };
-            self.unflushed = true;
             // A link that cannot be written any more tells so when it is read; the session keeps account of the frame.
-            if link.push_text(frame).is_err() {
+            if link.push_text(&frame).is_err() {
                 break;
             }
         }
@@ -242,7 +230,7 @@ impl Driver {
         // The socket first: a program that never stops sending must not keep us from flushing.
         let came = tokio::select! {
             biased;
-            io = poll_link(&mut self.link, &mut self.batch, &mut self.unflushed, self.room) => Came::Io(io),
+            io = poll_link(&mut self.link, self.room) => Came::Io(io),
             result = poll_dial(&mut self.dialing) => Came::Dialled(result),
             () = notified => Came::Other,
             () = clock => Came::Other,
@@ -282,24 +270,7 @@ impl Driver {
         let now = client.now();
         self.account(&mut shared);
         match io {
-            Io::Read => {
-                shared.session.traffic(now);
-                for inbound in self.batch.drain(..) {
-                    match inbound {
-                        Inbound::Text(text) => shared.session.text_frame(&text, now),
-                        Inbound::Binary(bytes) => shared.session.binary_frame(&bytes, now),
-                        Inbound::Pong(payload) => {
-                            let serial = payload.as_ref().try_into().map(u64::from_be_bytes).unwrap_or(0);
-                            shared.session.pong(serial);
-                            if let Some((_, at)) = self.pinged_at.take_if(|(sent, _)| *sent == serial) {
-                                let rtt = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
-                                shared.traffic.rtt_us = rtt.max(1);
-                            }
-                        }
-                        Inbound::Ping => {}
-                    }
-                }
-            }
+            Io::Read => self.read(&mut shared, now),
             Io::Flushed => {}
             Io::Ended(end) => {
                 let (failure, code) = describe(end);
@@ -307,6 +278,28 @@ impl Driver {
             }
         }
         client.drain(&mut shared);
+    }
+
+    /// Feeds the session a batch of what was read.
+    fn read(&mut self, shared: &mut Shared, now: Time) {
+        let Some(link) = &mut self.link else {
+            return;
+        };
+        let Shared { session, traffic, .. } = shared;
+        session.traffic(now);
+        link.take(self.room, |inbound| match inbound {
+            Inbound::Text(text) => session.text_frame(text, now),
+            Inbound::Binary(bytes) => session.binary_frame(bytes, now),
+            Inbound::Pong(payload) => {
+                let serial = payload.try_into().map(u64::from_be_bytes).unwrap_or(0);
+                session.pong(serial);
+                if let Some((_, at)) = self.pinged_at.take_if(|(sent, _)| *sent == serial) {
+                    let rtt = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    traffic.rtt_us = rtt.max(1);
+                }
+            }
+            Inbound::Ping => {}
+        });
     }
 
     /// Tells the session what is handed over, and counts bytes.
@@ -342,23 +335,26 @@ async fn poll_dial(dialing: &mut Option<Dialing>) -> Result<Link, Failed> {
     }
 }
 
-async fn poll_link(link: &mut Option<Link>, batch: &mut Vec<Inbound>, unflushed: &mut bool, room: u32) -> Io {
+async fn poll_link(link: &mut Option<Link>, room: u32) -> Io {
     let Some(link) = link else {
         return std::future::pending().await;
     };
     poll_fn(|cx| {
         let mut flushed = false;
-        if *unflushed && let Poll::Ready(result) = link.poll_flush(cx) {
-            *unflushed = false;
+        if link.wants_flush()
+            && let Poll::Ready(result) = link.poll_flush(cx)
+        {
             // The end of a link that cannot be written shows when it is read.
             flushed = result.is_ok();
         }
         if room > 0 {
-            match link.poll_read(cx, room as usize, batch) {
+            match link.poll_read(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Io::Read),
                 Poll::Ready(Err(end)) => return Poll::Ready(Io::Ended(end)),
                 Poll::Pending => {}
             }
+        } else {
+            link.rest();
         }
         if flushed {
             Poll::Ready(Io::Flushed)
@@ -429,6 +425,7 @@ fn describe(end: LinkEnd) -> (Failure, u16) {
             };
             (failed(status::CONNECTION_LOST, message), code)
         }
+        LinkEnd::BadClose { code, message } => (failed(status::CONNECTION_LOST, message), code),
         LinkEnd::Lost(message) => (failed(status::CONNECTION_LOST, message), 0),
         LinkEnd::TooLarge(message) | LinkEnd::Protocol(message) => (failed(status::CONNECTION_LOST, message), 0),
     }

@@ -1,8 +1,11 @@
 //! One connection, without any knowledge of PondSocket: address, dialling, TLS, WebSocket handshake and frames.
 
 pub mod dial;
+pub mod frame;
 mod http;
 pub mod link;
+mod outbox;
+mod scratch;
 pub mod tls;
 pub mod url;
 mod wire;

@@ -235,8 +235,8 @@ fn a_killed_server_that_comes_back_is_joined_again() {
     peer.wait_joined("/room", rules.healed_within() + SLACK);
 }
 
-/// Codes, as the program hears them. Those that must not be sent are heard as a violation of the protocol (1002).
-const CLOSES: [(Option<u16>, i32); 24] = [
+/// Codes, as the program hears them: those that must not be sent, too, are told as they came.
+const CLOSES: [(Option<u16>, i32); 27] = [
     (None, 1005),
     (Some(1000), 1000),
     (Some(1001), 1001),
@@ -249,18 +249,21 @@ const CLOSES: [(Option<u16>, i32); 24] = [
     (Some(1011), 1011),
     (Some(1012), 1012),
     (Some(1013), 1013),
+    (Some(1014), 1014),
     (Some(3000), 3000),
     (Some(3999), 3999),
     (Some(4000), 4000),
     (Some(4999), 4999),
-    (Some(0), 1002),
-    (Some(999), 1002),
-    (Some(1004), 1002),
-    (Some(1005), 1002),
-    (Some(1006), 1002),
-    (Some(1015), 1002),
-    (Some(5000), 1002),
-    (Some(65535), 1002),
+    (Some(0), 0),
+    (Some(999), 999),
+    (Some(1004), 1004),
+    (Some(1005), 1005),
+    (Some(1006), 1006),
+    (Some(1015), 1015),
+    (Some(1016), 1016),
+    (Some(2999), 2999),
+    (Some(5000), 5000),
+    (Some(65535), 65535),
 ];
 
 #[test]

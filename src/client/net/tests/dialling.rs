@@ -48,10 +48,11 @@ async fn an_echo_server_of_another_make_is_reached() {
         }
     });
     let mut link = within(dial(plain(port))).await.unwrap();
-    link.push_text("grüß".into()).unwrap();
+    link.push_text("grüß".as_bytes()).unwrap();
     flush(&mut link).await.unwrap();
     assert_eq!(read_some(&mut link, 8).await.unwrap(), [text("grüß")]);
     link.push_close(1000).unwrap();
+    flush(&mut link).await.unwrap();
     let closed = LinkEnd::Closed {
         code: Some(1000),
         reason: String::new(),

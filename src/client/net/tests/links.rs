@@ -1,7 +1,5 @@
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::super::wire::{Socket, Transport};
 use super::*;
 
@@ -42,14 +40,7 @@ async fn fragments_with_a_ping_between_are_one_message() {
     while got.len() < 3 {
         got.extend(read_some(&mut link, 8).await.unwrap());
     }
-    assert_eq!(
-        got,
-        [
-            Inbound::Ping,
-            text("gr\u{fc}n"),
-            Inbound::Binary(Bytes::from_static(b"\x00\xff"))
-        ]
-    );
+    assert_eq!(got, [Got::Ping, text("gr\u{fc}n"), Got::Binary(b"\x00\xff".to_vec())]);
     // The pong went out although nothing was written or flushed by the caller.
     assert_eq!(within(read_frame(&mut server)).await.unwrap(), (0x8a, b"?".to_vec()));
 }
@@ -58,26 +49,23 @@ async fn fragments_with_a_ping_between_are_one_message() {
 async fn a_ping_in_the_last_place_of_a_batch_is_answered() {
     let (mut link, mut server) = raw_pair(1 << 20).await;
     server.write_all(&frame(0x89, b"now")).await.unwrap();
-    assert_eq!(read_some(&mut link, 1).await.unwrap(), [Inbound::Ping]);
+    assert_eq!(read_some(&mut link, 1).await.unwrap(), [Got::Ping]);
     assert_eq!(within(read_frame(&mut server)).await.unwrap(), (0x8a, b"now".to_vec()));
     // The pong is no message of the caller's and does not hide one that waits.
     assert_eq!((link.handed_over(), link.buffered()), (0, 0));
-    link.push_text(Bytes::from_static(b"waits")).unwrap();
+    link.push_text(b"waits").unwrap();
     assert_eq!((link.handed_over(), link.buffered()), (0, 11));
 }
 
 #[tokio::test]
 async fn pings_of_ours_are_answered_with_pongs() {
     let (mut link, mut server) = raw_pair(1 << 20).await;
-    link.push_ping(Bytes::from_static(b"7")).unwrap();
-    assert!(link.push_ping(Bytes::from(vec![0; 126])).is_err());
+    link.push_ping(b"7").unwrap();
+    assert!(link.push_ping(&[0; 126]).is_err());
     flush(&mut link).await.unwrap();
     assert_eq!(within(read_frame(&mut server)).await.unwrap(), (0x89, b"7".to_vec()));
     server.write_all(&frame(0x8a, b"7")).await.unwrap();
-    assert_eq!(
-        read_some(&mut link, 8).await.unwrap(),
-        [Inbound::Pong(Bytes::from_static(b"7"))]
-    );
+    assert_eq!(read_some(&mut link, 8).await.unwrap(), [Got::Pong(b"7".to_vec())]);
     assert_eq!((link.handed_over(), link.buffered()), (0, 0));
 }
 
@@ -86,7 +74,7 @@ async fn pushed_frames_go_out_together() {
     let (mut link, mut server) = raw_pair(1 << 20).await;
     let mut encoded = 0;
     for n in 0..1000 {
-        link.push_text(Bytes::from(format!("message {n}"))).unwrap();
+        link.push_text(format!("message {n}").as_bytes()).unwrap();
         encoded += format!("message {n}").len() + 6;
     }
     // Nothing has been written so far, so nothing was written frame by frame.
@@ -107,7 +95,7 @@ async fn each_length_encoding_is_counted() {
     let (mut link, mut server) = raw_pair(1 << 20).await;
     for length in [0, 1, 125, 126, 65_535, 65_536, 300_000] {
         let before = (link.bytes_out(), link.handed_over());
-        link.push_text(Bytes::from(vec![b'x'; length])).unwrap();
+        link.push_text(&vec![b'x'; length]).unwrap();
         let (flushed, got) = within(async { tokio::join!(flush(&mut link), read_frame(&mut server)) }).await;
         flushed.unwrap();
         assert_eq!(got.unwrap().1.len(), length);
@@ -133,7 +121,7 @@ pub(super) async fn fill(link: &mut Link) -> u64 {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         if link.buffered() < 200_000 {
-            link.push_text(Bytes::from(format!("{pushed:01024}"))).unwrap();
+            link.push_text(format!("{pushed:01024}").as_bytes()).unwrap();
             pushed += 1;
             continue;
         }
@@ -184,7 +172,7 @@ async fn after_a_reset_the_count_covers_all_that_arrived() {
     let over = link.handed_over();
     assert!(arrived <= over && over < pushed, "{arrived} {over} {pushed}");
     // The count stands, and nothing is taken any more.
-    assert_eq!(link.push_text(Bytes::from_static(b"late")), Err(end.clone()));
+    assert_eq!(link.push_text(b"late"), Err(end.clone()));
     assert_eq!(flush(&mut link).await, Err(end));
     assert_eq!(link.handed_over(), over);
     assert!(matches!(read_all(&mut link).await.1, LinkEnd::Lost(_)));
@@ -196,7 +184,7 @@ async fn what_came_before_a_reset_of_our_writing_is_still_read() {
     server.write_all(&frame(0x81, b"last words")).await.unwrap();
     server.write_all(&frame(0x88, b"\x03\xe9going")).await.unwrap();
     // Unread data makes the server's system answer with a reset, which fails our next write.
-    link.push_text(Bytes::from_static(b"unread")).unwrap();
+    link.push_text(b"unread").unwrap();
     flush(&mut link).await.unwrap();
     within(server.readable()).await.unwrap();
     within(link_readable(&mut link)).await;
@@ -212,7 +200,7 @@ async fn a_failed_write_ends_the_link_once_everything_readable_was_read() {
     stream.shutdown().await.unwrap();
     let mut link = Link::new(Transport::Plain(Socket(stream)), Vec::new(), 1000);
     server.write_all(&frame(0x81, b"last words")).await.unwrap();
-    link.push_text(Bytes::from_static(b"too late")).unwrap();
+    link.push_text(b"too late").unwrap();
     let end = flush(&mut link).await.unwrap_err();
     assert_eq!(end, LinkEnd::Lost("broken pipe".to_owned()));
     // The server's side is still open, so only the failed write can end the reading.
@@ -244,7 +232,7 @@ async fn a_pong_blocked_behind_a_full_buffer_goes_out_later() {
     let (mut link, mut server) = raw_pair(1 << 20).await;
     let pushed = fill(&mut link).await;
     server.write_all(&frame(0x89, b"!")).await.unwrap();
-    assert_eq!(read_some(&mut link, 1).await.unwrap(), [Inbound::Ping]);
+    assert_eq!(read_some(&mut link, 1).await.unwrap(), [Got::Ping]);
     // Only reading goes on; it has to write the pong when there is room.
     let reader = async {
         for _ in 0..pushed {
@@ -278,16 +266,16 @@ async fn close_frames_are_answered_and_end_the_link() {
         assert_eq!(read_all(&mut link).await, (vec![text("before")], end.clone()));
         assert_eq!(within(read_frame(&mut server)).await.unwrap(), (0x88, answer.to_vec()));
         assert_eq!(read_some(&mut link, 8).await, Err(end.clone()));
-        assert_eq!(link.push_text(Bytes::from_static(b"late")), Err(end));
+        assert_eq!(link.push_text(b"late"), Err(end));
     }
 }
 
 #[tokio::test]
 async fn a_close_of_ours_comes_behind_everything_pushed() {
     let (mut link, mut server) = raw_pair(1 << 20).await;
-    link.push_text(Bytes::from_static(b"first")).unwrap();
+    link.push_text(b"first").unwrap();
     link.push_close(1000).unwrap();
-    assert!(link.push_text(Bytes::from_static(b"late")).is_err());
+    assert!(link.push_text(b"late").is_err());
     flush(&mut link).await.unwrap();
     assert_eq!(
         within(read_frame(&mut server)).await.unwrap(),

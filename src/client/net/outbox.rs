@@ -1,0 +1,183 @@
+//! Frames on their way out: encoded and masked in one buffer, and known to be handed over or not.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use super::frame::{MAX_CONTROL, opcode};
+use super::scratch;
+
+/// The longest header, with its mask.
+const MAX_HEADER: usize = 14;
+
+/// Masking keys. They must be unpredictable for whoever chooses payloads (RFC 6455, 10.3): SipHash in counter mode, with 128 bits
+/// of key from the system. No system call for a frame.
+#[derive(Debug)]
+struct Masks {
+    secret: RandomState,
+    counter: u64,
+    spare: Option<u32>,
+}
+
+impl Masks {
+    fn new() -> Self {
+        Self {
+            secret: RandomState::new(),
+            counter: 0,
+            spare: None,
+        }
+    }
+
+    fn next(&mut self) -> [u8; 4] {
+        let mask = self.spare.take().unwrap_or_else(|| {
+            self.counter += 1;
+            let number = self.secret.hash_one(self.counter);
+            self.spare = Some((number >> 32) as u32);
+            number as u32
+        });
+        mask.to_ne_bytes()
+    }
+}
+
+/// The frames that are not handed to the system in full.
+///
+/// It knows nothing of the socket: whoever holds it may push frames, write [`Outbox::pending`] and tell so by
+/// [`Outbox::advance`].
+#[derive(Debug)]
+pub(super) struct Outbox {
+    /// Whole frames, the first of which may be handed over in part.
+    bytes: Vec<u8>,
+    /// What is handed over of `bytes`.
+    written: usize,
+    /// Where the first frame begins that is not handed over in full.
+    frame: usize,
+    /// Text frames handed over in full, since the start.
+    texts: u64,
+    /// Bytes of answers to the server's pings that wait.
+    answers: usize,
+    masks: Masks,
+}
+
+impl Outbox {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            written: 0,
+            frame: 0,
+            texts: 0,
+            answers: 0,
+            masks: Masks::new(),
+        }
+    }
+
+    /// Encodes one whole message.
+    pub(super) fn push(&mut self, opcode: u8, payload: &[u8]) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = scratch::take_write_buffer();
+        }
+        let before = self.bytes.len();
+        self.bytes.reserve(MAX_HEADER + payload.len());
+        let first = 0x80 | opcode;
+        match payload.len() {
+            short @ 0..=125 => self.bytes.extend_from_slice(&[first, 0x80 | short as u8]),
+            middle @ 126..=0xffff => {
+                let [a, b] = (middle as u16).to_be_bytes();
+                self.bytes.extend_from_slice(&[first, 0x80 | 126, a, b]);
+            }
+            long => {
+                self.bytes.extend_from_slice(&[first, 0x80 | 127]);
+                self.bytes.extend_from_slice(&(long as u64).to_be_bytes());
+            }
+        }
+        let mask = self.masks.next();
+        self.bytes.extend_from_slice(&mask);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(payload);
+        apply_mask(&mut self.bytes[start..], mask);
+        if opcode == opcode::PONG {
+            self.answers += self.bytes.len() - before;
+        }
+    }
+
+    /// A Close frame with nothing but a code.
+    pub(super) fn push_close(&mut self, code: u16) {
+        self.push(opcode::CLOSE, &code.to_be_bytes());
+    }
+
+    /// What is to be written.
+    pub(super) fn pending(&self) -> &[u8] {
+        &self.bytes[self.written..]
+    }
+
+    /// Bytes of answers to pings that wait, or are not handed over in full.
+    pub(super) fn answers(&self) -> usize {
+        self.answers
+    }
+
+    /// Text frames handed over in full, since the start.
+    pub(super) fn texts(&self) -> u64 {
+        self.texts
+    }
+
+    /// The next `count` bytes are handed over.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.written += count;
+        // The lengths are in the buffer, so nobody keeps account of them.
+        while let Some((opcode, size)) = self.first_frame()
+            && self.frame + size <= self.written
+        {
+            self.frame += size;
+            match opcode {
+                opcode::TEXT => self.texts += 1,
+                opcode::PONG => self.answers -= size,
+                _ => {}
+            }
+        }
+        if self.written == self.bytes.len() {
+            self.written = 0;
+            self.frame = 0;
+            scratch::give_write_buffer(std::mem::take(&mut self.bytes));
+        } else if self.frame > self.bytes.len() / 2 {
+            self.bytes.drain(..self.frame);
+            self.written -= self.frame;
+            self.frame = 0;
+        }
+    }
+
+    /// Opcode and encoded size of the first frame that is not handed over in full.
+    fn first_frame(&self) -> Option<(u8, usize)> {
+        let bytes = &self.bytes[self.frame..];
+        let (&first, rest) = bytes.split_first()?;
+        let (&second, rest) = rest.split_first()?;
+        let short = usize::from(second & 0x7f);
+        let (header, payload) = if short <= MAX_CONTROL {
+            (6, short)
+        } else if short == 126 {
+            (8, usize::from(u16::from_be_bytes(*rest.first_chunk()?)))
+        } else {
+            // It was a length in memory before.
+            (14, u64::from_be_bytes(*rest.first_chunk()?) as usize)
+        };
+        Some((first & 0x0f, header + payload))
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        scratch::give_write_buffer(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// Masks (or unmasks) `bytes`, sixteen at a time.
+pub(super) fn apply_mask(bytes: &mut [u8], mask: [u8; 4]) {
+    let [a, b, c, d] = mask;
+    let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
+    let mut chunks = bytes.chunks_exact_mut(16);
+    for chunk in &mut chunks {
+        if let Some(chunk) = chunk.first_chunk_mut::<16>() {
+            *chunk = (u128::from_ne_bytes(*chunk) ^ wide).to_ne_bytes();
+        }
+    }
+    for (byte, key) in chunks.into_remainder().iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= key;
+    }
+}
