@@ -1,5 +1,5 @@
-//! Test-only panics: with the feature `inject` the n-th injection point that is passed panics, once. Without it the
-//! points are empty.
+//! Test-only faults, with the feature `inject`: the n-th injection point that is passed panics, once, and name lookup
+//! answers what a test wants. Without the feature the points are empty.
 
 /// A place where a bug might show itself.
 #[inline]
@@ -10,6 +10,8 @@ pub fn point(_name: &'static str) {
 
 #[cfg(feature = "inject")]
 pub use armed::{arm, disarm};
+#[cfg(feature = "inject")]
+pub use resolver::{Lookup, lookup, resolve_with};
 
 #[cfg(feature = "inject")]
 mod armed {
@@ -60,5 +62,38 @@ mod armed {
         state.fired = Some(name);
         drop(state);
         std::panic::panic_any(name);
+    }
+}
+
+#[cfg(feature = "inject")]
+mod resolver {
+    use std::io;
+    use std::net::SocketAddr;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use crate::client::sync::lock;
+
+    static LOOKUP: Mutex<Option<Lookup>> = Mutex::new(None);
+
+    /// What every name lookup answers.
+    #[derive(Clone, Debug)]
+    pub struct Lookup {
+        /// How long it takes.
+        pub after: Duration,
+        /// The addresses, or why there are none.
+        pub answer: Result<Vec<SocketAddr>, String>,
+    }
+
+    /// From now on name lookup answers this; with None the system is asked again.
+    pub fn resolve_with(lookup: Option<Lookup>) {
+        *lock(&LOOKUP) = lookup;
+    }
+
+    /// The answer of the test, if it has set one.
+    pub async fn lookup() -> Option<io::Result<Vec<SocketAddr>>> {
+        let Lookup { after, answer } = lock(&LOOKUP).clone()?;
+        tokio::time::sleep(after).await;
+        Some(answer.map_err(io::Error::other))
     }
 }

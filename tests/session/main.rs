@@ -21,6 +21,7 @@ mod random;
 mod replay;
 mod requests;
 mod rows;
+mod simulation;
 mod table_a_channel;
 mod table_a_connection;
 mod table_b_channel;

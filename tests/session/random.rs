@@ -12,7 +12,7 @@ const NAMES: [&str; 3] = ["/a", "/b", "/c"];
 
 /// What the server says about a channel. The number picks one of the frames that the session has sent.
 #[derive(Clone, Debug)]
-enum Said {
+pub enum Said {
     Ack(usize),
     /// As the old dialect does it: without an id.
     AckAny,
@@ -29,7 +29,7 @@ enum Said {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub enum Step {
     Connect,
     Disconnect,
     Suspend,
@@ -84,7 +84,7 @@ fn said() -> impl Strategy<Value = Said> {
     ]
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub fn step() -> impl Strategy<Value = Step> {
     let channel = 0..NAMES.len();
     let failures = prop_oneof![
         Just((status::CONNECTION_LOST, 0)),
@@ -132,7 +132,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![8 => program, 6 => driver, 8 => server]
 }
 
-fn config() -> impl Strategy<Value = Config> {
+pub fn config() -> impl Strategy<Value = Config> {
     let overflow = prop_oneof![
         Just(Overflow::DropOldest),
         Just(Overflow::DropNewest),
@@ -313,8 +313,29 @@ impl World {
     }
 }
 
-/// Runs a program to its end; how many frames went out and how often it was connected.
-fn run(dialect: Dialect, config: Config, seed: u64, steps: &[Step]) -> (u64, u64) {
+/// What a program led to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    pub steps: u64,
+    pub frames_out: u64,
+    pub frames_in: u64,
+    pub connects: u64,
+    /// By the made-up clock.
+    pub time: Time,
+}
+
+impl Outcome {
+    pub fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.frames_out += other.frames_out;
+        self.frames_in += other.frames_in;
+        self.connects += other.connects;
+        self.time += other.time;
+    }
+}
+
+/// Runs a program to its end.
+pub fn run(dialect: Dialect, config: Config, seed: u64, steps: &[Step]) -> Outcome {
     let mut world = World::new(dialect, config, seed);
     for step in steps {
         world.step(step);
@@ -324,7 +345,22 @@ fn run(dialect: Dialect, config: Config, seed: u64, steps: &[Step]) -> (u64, u64
     world.peer.settle();
     let stats = world.peer.session.stats();
     assert_eq!(world.peer.session.deadline(), None, "nothing is planned after the end");
-    (stats.frames_out, stats.connects)
+    Outcome {
+        steps: steps.len() as u64,
+        frames_out: stats.frames_out,
+        frames_in: stats.frames_in,
+        connects: stats.connects,
+        time: world.peer.now,
+    }
+}
+
+/// Where the interesting things begin.
+pub fn joined_everywhere() -> Vec<Step> {
+    let mut all = vec![Step::Connect, Step::AnswerDial(1), Step::Upgraded, Step::Connection];
+    for at in 0..NAMES.len() {
+        all.extend([Step::Join(at), Step::Said(at, Said::Ack(0))]);
+    }
+    all
 }
 
 /// Three times what is usual or asked for by the environment; a failure prints its input, no file is kept.
@@ -358,13 +394,10 @@ proptest! {
         seed in any::<u64>(),
         steps in proptest::collection::vec(step(), 1..150),
     ) {
-        let mut all = vec![Step::Connect, Step::AnswerDial(1), Step::Upgraded, Step::Connection];
-        for at in 0..NAMES.len() {
-            all.extend([Step::Join(at), Step::Said(at, Said::Ack(0))]);
-        }
+        let mut all = joined_everywhere();
         all.extend(steps);
-        let (frames, connects) = run(dialect, config, seed, &all);
-        prop_assert!(frames >= 3 && connects >= 1, "{frames} frames out, {connects} connects");
+        let Outcome { frames_out, connects, .. } = run(dialect, config, seed, &all);
+        prop_assert!(frames_out >= 3 && connects >= 1, "{frames_out} frames out, {connects} connects");
     }
 
     /// The same inputs give the same outputs.

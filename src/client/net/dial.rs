@@ -1,6 +1,7 @@
 //! Dialling: name lookup, TCP, TLS and the WebSocket handshake.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,11 +174,20 @@ fn describe_tls(error: &rustls::Error) -> String {
     }
 }
 
+async fn lookup(endpoint: &Endpoint) -> std::io::Result<Vec<SocketAddr>> {
+    #[cfg(feature = "inject")]
+    if let Some(answer) = crate::inject::lookup().await {
+        return answer;
+    }
+    Ok(tokio::net::lookup_host((endpoint.host(), endpoint.port()))
+        .await?
+        .collect())
+}
+
 async fn connect(endpoint: &Endpoint, place: &Place) -> Result<TcpStream, DialError> {
     let fail = |what: &dyn fmt::Display| place.error(DialErrorKind::Connect, what);
-    let addresses = tokio::net::lookup_host((endpoint.host(), endpoint.port()));
-    let addresses: Vec<_> = match addresses.await {
-        Ok(addresses) => addresses.collect(),
+    let addresses = match lookup(endpoint).await {
+        Ok(addresses) => addresses,
         Err(error) => {
             let text = error.to_string();
             let text = text

@@ -1,5 +1,9 @@
 //! A fault proxy and hostile servers, and the judges at both ends.
 
+// Needs the feature `inject`: the name lookup is a test's.
+#[cfg(feature = "inject")]
+mod lookup;
+
 mod handshake;
 mod hostile;
 mod memory;
