@@ -15,7 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-enum { JOBS = 16, LIMIT_MS = 90000, SETUP_MS = 900000 };
+enum { JOBS = 16, LIMIT_MS = 180000, SETUP_MS = 900000 };
 
 typedef struct job {
     const scenario *scenario;

@@ -195,7 +195,7 @@ void endpoint_errors(void)
     const record *error;
     alive(a, channel);
     proxy_up(net, "{\"action\":\"BROADCAST\",\"payload\":{}}");
-    error = seek(a, SILENCE, .kind = POND_EVENT_CLIENT_ERROR);
+    error = seek(a, DEADLINE, .kind = POND_EVENT_CLIENT_ERROR);
     if (error) note("%s %s", status_word(error->status), error->code);
     else note("silence");
     note("%s", alive(a, channel));

@@ -270,10 +270,17 @@ pond_options *quick(void)
     OK(pond_options_new(&options));
     OK(pond_options_set_backoff_ms(options, 50, 400));
     OK(pond_options_set_connect_timeout_ms(options, DEADLINE));
-    OK(pond_options_set_join_timeout_ms(options, SILENCE));
+    OK(pond_options_set_join_timeout_ms(options, server_is("js-replay") ? SILENCE : DEADLINE));
     OK(pond_options_set_response_timeout_ms(options, SILENCE));
     /* A server without CONNECTION is waited for each time; the default is shown by a scenario of its own. */
     if (server_is("js-legacy")) OK(pond_options_set_legacy_grace_ms(options, 250));
+    return options;
+}
+
+pond_options *hasty(void)
+{
+    pond_options *options = quick();
+    OK(pond_options_set_join_timeout_ms(options, SILENCE));
     return options;
 }
 
@@ -371,9 +378,15 @@ uint64_t request(peer *self, pond_channel *channel, const char *event, const cha
     return ticket;
 }
 
+const record *ask_in_vain(peer *self, pond_channel *channel, const char *event, const char *payload)
+{
+    return await(self, .kind = POND_EVENT_REPLY, .ticket = request(self, channel, event, payload, SILENCE));
+}
+
 const record *ask(peer *self, pond_channel *channel, const char *event, const char *payload)
 {
-    return await(self, .kind = POND_EVENT_REPLY, .ticket = request(self, channel, event, payload, 0));
+    if (server_is("js-legacy")) return ask_in_vain(self, channel, event, payload);
+    return await(self, .kind = POND_EVENT_REPLY, .ticket = request(self, channel, event, payload, DEADLINE - 1000));
 }
 
 void send_event(pond_channel *channel, const char *event, const char *payload)
@@ -390,10 +403,10 @@ const record *talk(peer *self, pond_channel *channel, const char *event, const c
     size_t from = length(self);
     if (!server_is("js-legacy")) return ask(self, channel, event, payload);
     send_event(channel, event, payload);
-    found = seek(self, 4000, .kind = POND_EVENT_MESSAGE, .name = answer, .from = from);
+    found = seek(self, DEADLINE, .kind = POND_EVENT_MESSAGE, .name = answer, .from = from);
     /* An accepted event is broadcast before it is answered. */
     if (found && !strcmp(event, answer))
-        found = seek(self, 4000, .kind = POND_EVENT_MESSAGE, .name = answer, .from = found->index + 1);
+        found = seek(self, DEADLINE, .kind = POND_EVENT_MESSAGE, .name = answer, .from = found->index + 1);
     if (found) return found;
     none.name = none.payload = none.message = none.code = "";
     return &none;

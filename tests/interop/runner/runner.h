@@ -65,8 +65,8 @@ void result_to(int fd);
 void forget_notes(void);
 
 int64_t now_ms(void);
-#define DEADLINE 10000u /* for what must come */
-#define SILENCE 2500u   /* timeout of requests and joins that a server may leave unanswered */
+#define DEADLINE 30000u /* for what must come, however busy the machine */
+#define SILENCE 3000u   /* for what a server may leave unanswered, or does not send */
 
 /* Waits until the condition holds, or gives up. */
 #define settle(condition)                                                                                              \
@@ -137,6 +137,7 @@ typedef struct want {
 typedef struct peer peer;
 pond_client *client_of(const peer *peer);
 pond_options *quick(void); /* options with short times */
+pond_options *hasty(void); /* the same for joins that a server may leave unanswered */
 char *url_of(const char *scheme, int port, const char *path);
 char *who(const char *name);  /* connection params */
 char *room(const char *base); /* a channel that no other scenario and no other round uses */
@@ -161,7 +162,9 @@ size_t length(peer *peer); /* how many records: `from` of what comes next */
 
 uint64_t request(peer *peer, pond_channel *channel, const char *event, const char *payload, uint32_t timeout_ms);
 const record *ask(peer *peer, pond_channel *channel, const char *event, const char *payload);
-/* The same where a server has no request ids: there the answer is a message of that name. */
+/* A request that this server may leave unanswered. */
+const record *ask_in_vain(peer *peer, pond_channel *channel, const char *event, const char *payload);
+/* ask() where a server has no request ids, too: there the answer is a message of that name. */
 const record *talk(peer *peer, pond_channel *channel, const char *event, const char *payload, const char *answer);
 const char *alive(peer *peer, pond_channel *channel);                     /* the outcome of a round trip */
 const record *numbered(peer *peer, const char *name, int n, size_t from); /* waits for the message with that "n" */

@@ -12,6 +12,8 @@ void refused(const char *path, const char *params);
 void refused_often(const char *path);
 const record *try_join(peer *peer, pond_channel *channel);
 void tell(const char *what, const record *record, pond_channel *channel);
+/* The presence event of that kind and person; NULL where none comes. */
+const record *presence(peer *peer, int32_t kind, const char *who, size_t from);
 
 /* connect.c */
 void connect_accepted(void);
