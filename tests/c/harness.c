@@ -304,9 +304,9 @@ pond_options *options_new(void)
     pond_options *options;
     OK(pond_options_new(&options));
     OK(pond_options_set_backoff_ms(options, 20, 100));
-    OK(pond_options_set_connect_timeout_ms(options, ms(5000)));
-    OK(pond_options_set_join_timeout_ms(options, ms(5000)));
-    OK(pond_options_set_response_timeout_ms(options, ms(5000)));
+    OK(pond_options_set_connect_timeout_ms(options, DEADLINE));
+    OK(pond_options_set_join_timeout_ms(options, DEADLINE));
+    OK(pond_options_set_response_timeout_ms(options, DEADLINE));
     return options;
 }
 

@@ -56,7 +56,7 @@ extern const test connection_tests[], dial_tests[], channel_tests[], rejoin_test
 
 uint32_t ms(uint32_t milliseconds);
 int64_t now_ms(void);
-#define DEADLINE ms(8000)
+#define DEADLINE ms(30000)
 
 /* ---- server ------------------------------------------------------------------------------------------------- */
 

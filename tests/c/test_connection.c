@@ -40,11 +40,11 @@ static void connected_means_connection(void **state)
     pond_error *error = NULL;
     (void)state;
     OK(pond_options_set_legacy_grace_ms(options, 0));
-    OK(pond_options_set_connect_timeout_ms(options, ms(500)));
+    OK(pond_options_set_connect_timeout_ms(options, ms(2000)));
     anna = peer_new(server_url(shared_server(), "ws", "/script?noconn=1"), NULL, options);
     OK(pond_client_connect(anna->client));
     expect(anna, .kind = POND_EVENT_CLIENT_STATE, .state = POND_CLIENT_CONNECTING);
-    STATUS(POND_TIMEOUT, pond_client_wait_state(anna->client, POND_CLIENT_CONNECTED, ms(250), &error));
+    STATUS(POND_TIMEOUT, pond_client_wait_state(anna->client, POND_CLIENT_CONNECTED, ms(100), &error));
     assert_null(error);
     STATUS(POND_CLIENT_CONNECTING, pond_client_state(anna->client));
     expect(anna, .kind = POND_EVENT_CLIENT_ERROR, .status = POND_ERROR_TIMEOUT);
@@ -124,7 +124,7 @@ static void zombie_is_found(void **state)
     int i;
     (void)state;
     OK(pond_options_set_ping_interval_ms(options, ms(100)));
-    OK(pond_options_set_pong_timeout_ms(options, ms(200)));
+    OK(pond_options_set_pong_timeout_ms(options, ms(1000)));
     anna = script_peer(options);
     channel = joined(anna, room("zombie"), NULL);
     OK(pond_channel_send(channel, "mute", "{}", NULL));
@@ -147,7 +147,7 @@ static void quiet_link_lives(void **state)
     pond_stats stats;
     (void)state;
     OK(pond_options_set_ping_interval_ms(options, 20));
-    OK(pond_options_set_pong_timeout_ms(options, ms(3000)));
+    OK(pond_options_set_pong_timeout_ms(options, DEADLINE));
     anna = script_peer(options);
     /* Two frames at least: CONNECTION and pongs are counted as bytes; the round trip is measured. */
     settle(anna, (pond_client_stats(anna->client, &stats, sizeof stats), stats.rtt_us > 0));

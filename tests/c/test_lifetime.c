@@ -229,7 +229,7 @@ static void blocking_handler(void **state)
     (void)state;
     reset();
     OK(pond_options_set_ping_interval_ms(options, 20));
-    OK(pond_options_set_pong_timeout_ms(options, ms(500)));
+    OK(pond_options_set_pong_timeout_ms(options, DEADLINE));
     anna = script_peer(options);
     hers = joined(anna, room("block"), NULL);
     OK(pond_channel_on_message(hers, block, registering(NULL), count_destroy, NULL));

@@ -234,7 +234,7 @@ static void mute_server_is_not_waited_for(void)
     CHECK(request->caller == thread_id());
     CHECK(destroyed_all());
     OK(pond_shutdown(DEADLINE));
-    CHECK(now_ms() - begin < ms(1500));
+    CHECK(now_ms() - begin < ms(8000)); /* a goodbye without a limit would take all of DEADLINE */
     free(big);
 }
 

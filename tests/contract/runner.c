@@ -18,7 +18,7 @@ static const struct {
     {"dials", "dial", dial_tests},        {"dials", "session", session_tests},
     {"dials", "tls", tls_tests},          {"dials", "process", process_tests},
 };
-enum { GROUPS = sizeof groups / sizeof *groups, LIMIT_MS = 60000 };
+enum { GROUPS = sizeof groups / sizeof *groups, LIMIT_MS = 120000 };
 
 static const char *valgrind[] = {"valgrind",
                                  "-q",

@@ -125,7 +125,7 @@ static void blocked_handler(void)
     UNTIL(blocked);
     begin = now_ms();
     IS(POND_TIMEOUT, pond_shutdown(100));
-    CHECK(now_ms() - begin >= 100 && now_ms() - begin < ms(1000));
+    CHECK(now_ms() - begin >= 100 && now_ms() - begin < DEADLINE);
     IS(POND_TIMEOUT, pond_shutdown(0));
     IS(POND_TIMEOUT, pond_shutdown(50));
     CHECK(it->destroys == 0);

@@ -25,7 +25,7 @@ typedef struct test {
 extern const test delivery_tests[], blocking_tests[], stopped_tests[], idle_tests[], shared_tests[], wake_tests[],
     queue_tests[];
 
-enum { DEADLINE = 10000 }; /* milliseconds that anything may take */
+enum { DEADLINE = 30000 }; /* milliseconds that anything may take */
 
 int64_t now_ms(void);
 void nap(int milliseconds);

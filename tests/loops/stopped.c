@@ -54,7 +54,7 @@ static void a_stopped_reader_is_bounded(void)
 
     OK(pond_options_set_inbound_limit(options, LIMIT_EVENTS, LIMIT_BYTES));
     OK(pond_options_set_ping_interval_ms(options, 300));
-    OK(pond_options_set_pong_timeout_ms(options, 300));
+    OK(pond_options_set_pong_timeout_ms(options, 3000));
     client = client_new("/script", NULL, options);
     connect_client(client);
     channel = joined_channel(client, "/flood", NULL);
