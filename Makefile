@@ -93,6 +93,16 @@ interop: setup-interop lib server ## every scenario against every server, and th
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/interop/run.sh
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/interop/failover/run.sh
 
+.PHONY: setup-bench bench bench-quick bench-micro bench-gate bench-gate-test bench-sizes
+setup-bench:
+	@tools/setup.sh bench
+
+bench: setup-bench lib ## measures everything against everybody, about 40 minutes: writes docs/performance.md
+	bench/run.py --write $(BENCH)
+
+bench-quick: setup-build lib ## ours beside a bare WebSocket client, two minutes
+	bench/run.py --quick $(BENCH)
+
 lint: ## format and clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings

@@ -5,6 +5,7 @@
 #   setup.sh build    only what building the library and the demo needs
 #   setup.sh test     what the tests need
 #   setup.sh interop  what the servers and clients of other languages need, besides
+#   setup.sh bench    what the programs need that are measured beside ours
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-test}
@@ -38,6 +39,16 @@ if [ "$what" = interop ]; then
     has npm || need npm
     has go || need golang-go
     has redis-server || need redis-server
+fi
+
+if [ "$what" = bench ]; then
+    has python3 || need python3
+    python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
+    has node || need nodejs
+    has npm || need npm
+    has valgrind || need valgrind
+    headers libwebsockets.h || need libwebsockets-dev
+    headers cjson/cJSON.h || need libcjson-dev
 fi
 
 if [ -n "$missing" ]; then
