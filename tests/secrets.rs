@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use pondsocket::client::net::{DialRequest, Endpoint, Inbound};
 use pondsocket::ffi::{channel::*, client::*, error::*, event::*, library::*, options::*, types::*};
 use pondsocket::protocol::parse_frame;
-use pondsocket::session::{Config, Event, EventKind, Field, Session, status};
+use pondsocket::session::{Config, EventKind, EventMut, Field, Session, status};
 
 use server::Server;
 
@@ -350,7 +350,7 @@ fn debug_output_shows_no_secret() {
     let mut session = Session::new(Config::default(), 1);
     let id = session.open_channel("/c", r#"{"password":"s3cr3t"}"#);
     session.send(id, "e", r#"{"a":"s3cr3t"}"#).unwrap();
-    let event = Event::with_text(EventKind::Message, &[(Field::Payload, r#"{"a":"s3cr3t"}"#)]);
+    let event = EventMut::with_text(EventKind::Message, &[(Field::Payload, r#"{"a":"s3cr3t"}"#)]).freeze();
     for shown in [
         format!("{envelope:?}"),
         format!("{endpoint:?}"),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use crate::session::{
-    ChannelId, ChannelState, ClientState, Config, Event, EventKind, Failure, Field, GOODBYE, Session, Stats, Time,
+    ChannelId, ChannelState, ClientState, Config, EventKind, EventMut, Failure, Field, GOODBYE, Session, Stats, Time,
     panic_failure, status,
 };
 
@@ -60,8 +60,10 @@ pub(super) struct Shared {
     pub lives: u32,
     /// A session was lost: whoever waits for a reply that it has forgotten is told.
     lost: bool,
+    /// Events on their way from the session to the queue; empty between calls, its memory is used again.
+    outbox: Vec<Delivered>,
     /// Replies that came while the client is being freed.
-    orphans: Vec<Arc<Delivered>>,
+    orphans: Vec<Delivered>,
     pub traffic: Traffic,
 }
 
@@ -103,7 +105,7 @@ pub struct Client {
 
 /// What the end of a client has to finish.
 enum Ending {
-    Reply(Arc<Delivered>),
+    Reply(Delivered),
     Handler(Arc<Registration>),
 }
 
@@ -114,7 +116,7 @@ struct Outlet {
 }
 
 impl Sink for Outlet {
-    fn deliver(&self, event: &Arc<Delivered>) {
+    fn deliver(&self, event: &Delivered) {
         if let Some(completion) = event.completion() {
             completion.run_once(event);
         } else if !self.handlers.deliver(event) {
@@ -162,6 +164,7 @@ impl Client {
                     freed: false,
                     lives: 0,
                     lost: false,
+                    outbox: Vec::new(),
                     orphans: Vec::new(),
                     traffic: Traffic::default(),
                 }),
@@ -280,21 +283,21 @@ impl Client {
     }
 
     /// What a lost session did not remember to answer.
-    fn answer_forgotten(&self, shared: &mut Shared, out: &mut Vec<Delivered>) {
+    fn answer_forgotten(&self, shared: &mut Shared) {
         let failure = panic_failure();
         let reply = |ticket: u64| {
             let fields = [
                 (Field::Message, failure.message.as_str()),
                 (Field::ErrorCode, failure.code()),
             ];
-            let mut event = Event::with_text(EventKind::Reply, &fields);
+            let mut event = EventMut::with_text(EventKind::Reply, &fields);
             event.client = self.key;
             event.ticket = ticket;
             event.status = failure.status;
-            event
+            event.freeze()
         };
         for (ticket, completion) in shared.completions.drain() {
-            out.push(Delivered::reply(
+            shared.outbox.push(Delivered::reply(
                 reply(ticket),
                 completion.user_data,
                 completion.registration,
@@ -307,14 +310,13 @@ impl Client {
 
     /// Hands the session's events over. The lock stays held, so that the order of events is the session's.
     pub(super) fn drain(&self, shared: &mut Shared) {
-        let mut out = Vec::new();
         while let Some(event) = shared.session.poll_event() {
             match event.kind {
                 EventKind::ClientState | EventKind::ChannelState => {
                     for watch in &mut shared.watches {
                         watch.see(&event);
                     }
-                    out.push(Delivered::new(event));
+                    shared.outbox.push(Delivered::new(event));
                 }
                 EventKind::Reply => {
                     let ticket = event.ticket;
@@ -325,20 +327,23 @@ impl Client {
                         user_data,
                     }) = shared.completions.remove(&ticket)
                     {
-                        out.push(Delivered::reply(event, user_data, registration));
+                        shared.outbox.push(Delivered::reply(event, user_data, registration));
                     }
                 }
-                _ => out.push(Delivered::new(event)),
+                _ => shared.outbox.push(Delivered::new(event)),
             }
         }
         if std::mem::take(&mut shared.lost) {
-            self.answer_forgotten(shared, &mut out);
+            self.answer_forgotten(shared);
         }
         if shared.freed {
-            let replies = out.into_iter().filter(|delivered| delivered.completion().is_some());
-            shared.orphans.extend(replies.map(Arc::new));
-        } else if !out.is_empty() {
-            self.queue.push(self.source, out);
+            let replies = shared
+                .outbox
+                .drain(..)
+                .filter(|delivered| delivered.completion().is_some());
+            shared.orphans.extend(replies);
+        } else if !shared.outbox.is_empty() {
+            self.queue.push(self.source, &mut shared.outbox);
         }
         if shared.waiting > 0 {
             self.changed.notify_all();

@@ -3,16 +3,10 @@
 use std::sync::Arc;
 
 use crate::protocol::Route;
-use crate::session::{Event, EventKind};
+use crate::session::{Event, EventMut};
 
 use super::handlers::Registration;
 use super::sync::Patience;
-
-#[allow(clippy::large_enum_variant)] // nearly all are the large one, and one allocation is the point
-enum Body {
-    Own(Event),
-    Shared(Arc<Delivered>),
-}
 
 /// The text of a route match, each value with its NUL.
 struct RouteText {
@@ -20,37 +14,50 @@ struct RouteText {
     query: Vec<(String, Box<[u8]>)>,
 }
 
-/// What `pond_event` points to. Shared by reference count, never changed once it is shared.
-pub struct Delivered {
-    body: Body,
+/// What few deliveries have, tied to the event.
+struct Extra {
+    /// The event that was matched; the one that this is tied to has neither numbers nor text.
+    whole: Option<Event>,
     route: Option<RouteText>,
     user_data: usize,
     completion: Option<Arc<Registration>>,
 }
 
-impl Delivered {
-    /// A plain delivery.
-    pub fn new(event: Event) -> Self {
-        Self {
-            body: Body::Own(event),
-            route: None,
-            user_data: 0,
-            completion: None,
+impl Drop for Extra {
+    fn drop(&mut self) {
+        // A reply that was pulled or discarded: its user data goes with it. (Nothing is left to do after a dispatch.)
+        if let Some(completion) = self.completion.take() {
+            completion.cancel(Patience::None);
         }
     }
+}
 
-    /// A reply, with the request's user data and its handler.
-    pub fn reply(event: Event, user_data: usize, completion: Arc<Registration>) -> Self {
-        Self {
-            body: Body::Own(event),
+/// What `pond_event` points to: an event, shared by reference count, with what belongs to this delivery tied to it.
+#[derive(Clone)]
+#[repr(transparent)]
+pub struct Delivered(Event);
+
+impl Delivered {
+    /// A plain delivery.
+    #[inline]
+    pub fn new(event: Event) -> Self {
+        Self(event)
+    }
+
+    /// A reply, with the request's user data and its handler. Nobody else holds the event yet.
+    pub fn reply(mut event: Event, user_data: usize, completion: Arc<Registration>) -> Self {
+        let extra = Extra {
+            whole: None,
             route: None,
             user_data,
             completion: Some(completion),
-        }
+        };
+        event.edit(|head| head.attachment = Some(Box::new(extra)));
+        Self(event)
     }
 
     /// The same event seen through a route pattern that matched.
-    pub fn matched(event: &Arc<Delivered>, route: Route) -> Self {
+    pub fn matched(event: &Delivered, route: Route) -> Self {
         let with_nul = |pairs: Vec<(String, String)>| {
             pairs
                 .into_iter()
@@ -61,55 +68,67 @@ impl Delivered {
                 })
                 .collect()
         };
-        Self {
-            body: Body::Shared(match &event.body {
-                Body::Own(_) => Arc::clone(event),
-                // A match of a match looks at the event itself, so that no chain grows.
-                Body::Shared(whole) => Arc::clone(whole),
-            }),
+        // A match of a match looks at the event itself, so that no chain grows.
+        let whole = event.event().clone();
+        let mut shell = EventMut::new(whole.kind);
+        shell.attachment = Some(Box::new(Extra {
+            whole: Some(whole),
             route: Some(RouteText {
                 params: with_nul(route.params),
                 query: with_nul(route.query),
             }),
-            user_data: event.user_data,
+            user_data: event.user_data(),
             completion: None,
-        }
+        }));
+        Self(shell.freeze())
+    }
+
+    fn extra(&self) -> Option<&Extra> {
+        self.0.attachment.as_ref()?.downcast_ref()
     }
 
     /// The event.
+    #[inline]
     pub fn event(&self) -> &Event {
-        match &self.body {
-            Body::Own(event) => event,
-            Body::Shared(other) => other.event(),
+        match &self.0.attachment {
+            None => &self.0,
+            Some(_) => self.extra().and_then(|extra| extra.whole.as_ref()).unwrap_or(&self.0),
         }
     }
 
-    /// The event, to change it while nobody else holds it.
-    pub fn event_mut(&mut self) -> Option<&mut Event> {
-        match &mut self.body {
-            Body::Own(event) => Some(event),
-            Body::Shared(_) => None,
-        }
+    /// The event that the attachment is tied to, to change its numbers while nobody else holds it.
+    pub fn event_mut(&mut self) -> &mut Event {
+        &mut self.0
+    }
+
+    /// What a pointer to it looks like, for the C face.
+    pub fn as_event(&self) -> &Event {
+        &self.0
+    }
+
+    /// The same, given away.
+    pub fn into_event(self) -> Event {
+        self.0
     }
 
     /// The request's user data (REPLY only), else 0.
     pub fn user_data(&self) -> usize {
-        self.user_data
+        self.extra().map_or(0, |extra| extra.user_data)
     }
 
     /// The handler of the request that this is the reply to.
     pub fn completion(&self) -> Option<&Arc<Registration>> {
-        self.completion.as_ref()
+        self.extra()?.completion.as_ref()
     }
 
     /// A route parameter with its NUL.
     pub fn param(&self, name: &str) -> Option<&[u8]> {
-        find(&self.route.as_ref()?.params, name)
+        find(&self.extra()?.route.as_ref()?.params, name)
     }
 
     /// A query value with its NUL.
     pub fn query(&self, name: &str) -> Option<&[u8]> {
-        find(&self.route.as_ref()?.query, name)
+        find(&self.extra()?.route.as_ref()?.query, name)
     }
 }
 
@@ -117,18 +136,10 @@ fn find<'a>(pairs: &'a [(String, Box<[u8]>)], name: &str) -> Option<&'a [u8]> {
     pairs.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
 }
 
-impl Drop for Delivered {
-    fn drop(&mut self) {
-        // A reply that was pulled or discarded: its user data goes with it. (Nothing is left to do after a dispatch.)
-        if let Some(completion) = self.completion.take() {
-            completion.cancel(Patience::None);
-        }
-    }
-}
-
 impl std::fmt::Debug for Delivered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind: EventKind = self.event().kind;
-        f.debug_struct("Delivered").field("kind", &kind).finish_non_exhaustive()
+        f.debug_struct("Delivered")
+            .field("kind", &self.event().kind)
+            .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,7 @@ use super::sync::{Patience, in_callback, lock, wait_until};
 /// User code behind a registration. The C face implements it.
 pub trait Callback: Send + Sync {
     /// Runs the handler.
-    fn call(&self, event: &Arc<Delivered>);
+    fn call(&self, event: &Delivered);
     /// Releases the user data.
     fn destroy(&self);
     /// There is a handler to run, not only user data to release.
@@ -102,7 +102,7 @@ impl Registration {
     }
 
     /// Runs the handler unless it is cancelled. No lock is held meanwhile.
-    pub fn run(&self, event: &Arc<Delivered>) {
+    pub fn run(&self, event: &Delivered) {
         {
             let mut life = lock(&self.life);
             if life.cancelled {
@@ -117,7 +117,7 @@ impl Registration {
     }
 
     /// Runs the handler of a request, whose one event this is, and ends it.
-    pub fn run_once(&self, event: &Arc<Delivered>) {
+    pub fn run_once(&self, event: &Delivered) {
         self.run(event);
         self.cancel(Patience::None);
     }
@@ -257,7 +257,7 @@ impl Handlers {
     }
 
     /// Runs every handler that wants this event; true when there was one.
-    pub fn deliver(&self, event: &Arc<Delivered>) -> bool {
+    pub fn deliver(&self, event: &Delivered) -> bool {
         let target = event.event().channel;
         let Some(list) = lock(&self.lists).by_target.get(&target).cloned() else {
             return false;
@@ -275,7 +275,7 @@ impl Handlers {
                 if route.params.is_empty() && route.query.is_empty() {
                     registration.run(event);
                 } else {
-                    registration.run(&Arc::new(Delivered::matched(event, route)));
+                    registration.run(&Delivered::matched(event, route));
                 }
             } else {
                 registration.run(event);

@@ -11,6 +11,7 @@ pub mod pool;
 pub mod queue;
 mod report;
 mod signal;
+pub mod store;
 pub mod sync;
 pub mod target;
 pub mod threads;

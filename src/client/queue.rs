@@ -1,71 +1,33 @@
 //! The event queue: one mechanism under all ways of delivery. Every client appends to a queue; library threads deliver it, or
 //! the program pulls or dispatches.
 
-use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::inject;
-use crate::session::{Event, EventKind, status};
+use crate::session::{EventKind, EventMut, status};
 
 use super::delivered::Delivered;
 use super::handlers::Registration;
 use super::pool::{Job, Pool};
 use super::report;
 use super::signal::Signal;
+use super::store::{Batch, Store};
 use super::sync::{Patience, lock, wait_until};
+
+pub use super::store::{Backlog, Bounds, Sink};
 
 /// How many events a library thread delivers before it lets another queue have its turn.
 const DELIVER_AT_ONCE: u32 = 128;
 
-/// The client behind a source of events.
-pub trait Sink: Send + Sync {
-    /// Runs the handlers for an event.
-    fn deliver(&self, event: &Arc<Delivered>);
-    /// There is room again: read on.
-    fn resume_reading(&self);
-}
-
-/// How much of a client's inbound frames may wait.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Events that came from frames.
-    pub events: u32,
-    /// Bytes of those frames.
-    pub bytes: u64,
-    /// Undelivered DROPPED events per channel; further ones merge into the last.
-    pub dropped: u32,
-}
-
-struct Source {
-    sink: Option<Arc<dyn Sink>>,
-    bounds: Bounds,
-    frames: u32,
-    bytes: u64,
-    reading_paused: bool,
-    /// An event of this source is being delivered right now.
-    delivering: bool,
-    /// [`EventQueue::detach`] waits for that event and clears the place itself.
-    awaited: bool,
-    /// By channel: undelivered DROPPED events and the number of the last.
-    dropped: HashMap<u64, (u32, u64)>,
-}
-
-struct Item {
-    /// `None`: its client is freed, the event stays.
-    source: Option<usize>,
-    event: Arc<Delivered>,
-}
-
 #[derive(Default)]
 struct Inner {
-    items: VecDeque<Option<Item>>,
-    /// The number of the first item; items are numbered from the birth of the queue on.
-    first: u64,
-    sources: Vec<Option<Source>>,
+    store: Store,
     pullers: u32,
+    /// Threads that wait for the end of a delivery.
+    awaiting: u32,
     /// Found empty since the wake function ran last.
     armed: bool,
     wake: Option<Arc<Registration>>,
@@ -79,10 +41,10 @@ struct Inner {
 }
 
 /// What a pull found.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pulled {
-    /// Events, at least one.
-    Events(Vec<Arc<Delivered>>),
+    /// So many events, at least one.
+    Events(u32),
     /// Nothing is there and nothing was waited for.
     Empty,
     /// Nothing came in time.
@@ -91,15 +53,6 @@ pub enum Pulled {
     Interrupted,
     /// The queue was freed.
     Closed,
-}
-
-/// How much of a source waits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Backlog {
-    /// Events from frames.
-    pub events: u32,
-    /// Bytes of those frames.
-    pub bytes: u64,
 }
 
 /// What became of one turn of delivery.
@@ -147,49 +100,29 @@ impl EventQueue {
 
     /// A new source, by its place.
     pub fn attach(&self, sink: Arc<dyn Sink>, bounds: Bounds) -> usize {
-        let mut inner = lock(&self.inner);
-        let source = Source {
-            sink: Some(sink),
-            bounds,
-            frames: 0,
-            bytes: 0,
-            reading_paused: false,
-            delivering: false,
-            awaited: false,
-            dropped: HashMap::new(),
-        };
-        let place = inner.sources.iter().position(Option::is_none);
-        let place = place.unwrap_or_else(|| {
-            inner.sources.push(None);
-            inner.sources.len() - 1
-        });
-        inner.sources[place] = Some(source);
-        place
+        lock(&self.inner).store.attach(sink, bounds)
     }
 
-    /// Appends events, in order.
-    pub fn push(self: &Arc<Self>, source: usize, events: impl IntoIterator<Item = Delivered>) {
+    /// Appends events, in order, and leaves the list empty.
+    pub fn push(self: &Arc<Self>, source: usize, events: &mut Vec<Delivered>) {
         // What a merge replaces must not be let go under the lock.
         let mut replaced = Vec::new();
+        let mut batch = Batch::new(events);
         let mut inner = lock(&self.inner);
-        if !matches!(inner.sources.get(source), Some(Some(entry)) if entry.sink.is_some()) {
+        if inner.store.source(source).is_none_or(|source| source.sink.is_none()) {
             // Freed meanwhile. Its events go, outside of the lock.
             drop(inner);
-            drop(events.into_iter().collect::<Vec<_>>());
+            events.clear();
             return;
         }
-        let mut added = 0;
-        for delivered in events {
+        if inner.closed {
             // Nobody can take anything from a freed queue. Only what a destroy hangs on waits for the end of its client.
-            if inner.closed && delivered.completion().is_none() {
-                continue;
-            }
-            if let Some(old) = inner.push(source, delivered) {
-                replaced.push(old);
-            } else {
-                added += 1;
-            }
+            let (kept, gone): (Vec<_>, Vec<_>) = events.drain(..).partition(|event| event.completion().is_some());
+            events.extend(kept);
+            replaced = gone;
+            batch = Batch::new(events);
         }
+        let added = inner.store.append(source, batch, &mut replaced);
         if added > 0 {
             self.announce(&mut inner, added);
         }
@@ -200,77 +133,41 @@ impl EventQueue {
     pub fn room(&self, source: usize, factor: u32) -> u32 {
         let mut inner = lock(&self.inner);
         let closed = inner.closed;
-        let Some(Some(source)) = inner.sources.get_mut(source) else {
-            return 0;
-        };
-        let events = source.bounds.events.saturating_mul(factor);
-        let bytes = source.bounds.bytes.saturating_mul(u64::from(factor));
-        let room = if closed || source.bytes >= bytes {
-            0
-        } else {
-            events.saturating_sub(source.frames)
-        };
-        source.reading_paused = room == 0;
-        room
+        inner.store.room(source, factor, closed)
     }
 
     /// What waits of a source.
     pub fn backlog(&self, source: usize) -> Backlog {
-        match lock(&self.inner).sources.get(source) {
-            Some(Some(source)) => Backlog {
-                events: source.frames,
-                bytes: source.bytes,
-            },
-            _ => Backlog::default(),
-        }
+        lock(&self.inner).store.backlog(source)
     }
 
     /// Takes a client out; if it was waited for, no handler of it runs any more when this returns. Answers the replies that
     /// still wait for their handlers; replies to be pulled stay, everything else goes.
-    pub fn detach(&self, source: usize, patience: Patience) -> Vec<Arc<Delivered>> {
+    pub fn detach(&self, source: usize, patience: Patience) -> Vec<Delivered> {
         let mut replies = Vec::new();
         let mut discarded = Vec::new();
         let mut inner = lock(&self.inner);
         // First of all, so that at most the event that is being delivered has to be waited for.
-        for place in &mut inner.items {
-            let Some(item) = place.as_mut().filter(|item| item.source == Some(source)) else {
-                continue;
-            };
-            item.source = None;
-            match item.event.completion() {
-                Some(completion) if !completion.is_callable() => {}
-                Some(_) => replies.extend(place.take().map(|item| item.event)),
-                None => discarded.extend(place.take().map(|item| item.event)),
-            }
-        }
+        inner.store.take_out(source, &mut replies, &mut discarded);
         let mut sink = None;
-        if let Some(Some(entry)) = inner.sources.get_mut(source) {
+        if let Some(entry) = inner.store.source(source) {
             sink = entry.sink.take();
             entry.awaited = patience.deadline().is_some();
         }
         if let Some(deadline) = patience.deadline() {
-            let is_delivering =
-                |inner: &MutexGuard<'_, Inner>| matches!(inner.sources.get(source), Some(Some(s)) if s.delivering);
             let mut in_time = true;
-            while is_delivering(&inner) && in_time {
-                (inner, in_time) = wait_until(&self.delivered, inner, deadline);
+            while inner.store.source(source).is_some_and(|source| source.delivering) && in_time {
+                (inner, in_time) = self.wait_delivered(inner, deadline);
             }
         }
-        if let Some(entry) = inner.sources.get_mut(source) {
-            if let Some(source) = entry {
-                source.awaited = false;
-            }
-            if entry.as_ref().is_some_and(|source| !source.delivering) {
-                *entry = None;
-            }
+        if let Some(source) = inner.store.source(source) {
+            source.awaited = false;
         }
-        if inner.closed && inner.sources.iter().all(Option::is_none) {
+        inner.store.clear_if(source, |source| !source.delivering);
+        if inner.closed && inner.store.is_unused() {
             // The last user of a freed queue: what nobody can pull any more goes with it.
-            let left = std::mem::take(&mut inner.items);
-            inner.first += left.len() as u64;
-            discarded.extend(left.into_iter().flatten().map(|item| item.event));
+            discarded.append(&mut inner.store.clear());
         }
-        inner.trim();
         inner.settle();
         drop(inner);
         drop(discarded);
@@ -280,24 +177,34 @@ impl EventQueue {
 
     /// Waits until this queue runs no handler. False: one still runs at the deadline.
     pub fn rest(&self, deadline: Option<Instant>) -> bool {
-        let delivers = |inner: &Inner| inner.sources.iter().flatten().any(|source| source.delivering);
         let mut inner = lock(&self.inner);
         let mut in_time = true;
-        while delivers(&inner) && in_time {
-            (inner, in_time) = wait_until(&self.delivered, inner, deadline);
+        while inner.store.is_delivering() && in_time {
+            (inner, in_time) = self.wait_delivered(inner, deadline);
         }
-        !delivers(&inner)
+        !inner.store.is_delivering()
+    }
+
+    fn wait_delivered<'a>(
+        &'a self,
+        mut inner: MutexGuard<'a, Inner>,
+        deadline: Option<Instant>,
+    ) -> (MutexGuard<'a, Inner>, bool) {
+        inner.awaiting += 1;
+        let (mut inner, in_time) = wait_until(&self.delivered, inner, deadline);
+        inner.awaiting -= 1;
+        (inner, in_time)
     }
 
     /// Appends a reply of a client that is freed, to be pulled.
-    pub fn push_orphan(self: &Arc<Self>, event: Arc<Delivered>) {
+    pub fn push_orphan(self: &Arc<Self>, event: Delivered) {
         let mut inner = lock(&self.inner);
         if inner.closed {
             drop(inner);
             drop(event);
             return;
         }
-        inner.items.push_back(Some(Item { source: None, event }));
+        inner.store.push_orphan(event);
         self.announce(&mut inner, 1);
     }
 
@@ -305,26 +212,21 @@ impl EventQueue {
     pub fn close(&self, patience: Patience) -> bool {
         let mut inner = lock(&self.inner);
         inner.closed = true;
-        let unused = inner.sources.iter().all(Option::is_none);
-        let items = if unused {
-            std::mem::take(&mut inner.items)
-        } else {
-            VecDeque::new()
-        };
-        inner.first += items.len() as u64;
+        let unused = inner.store.is_unused();
+        let left = if unused { inner.store.clear() } else { Vec::new() };
         inner.settle();
         let wake = inner.wake.take();
         drop(inner);
         self.ready.notify_all();
-        drop(items);
+        drop(left);
         if let Some(wake) = wake {
             wake.cancel(patience);
         }
         unused
     }
 
-    /// Waits for events and takes up to `capacity`.
-    pub fn pull(&self, timeout_ms: u32, capacity: usize) -> Pulled {
+    /// Waits for events and takes up to `capacity`. `take` is called under the lock of the queue.
+    pub fn pull(&self, timeout_ms: u32, capacity: u32, take: &mut dyn FnMut(Delivered)) -> Pulled {
         let deadline = super::sync::deadline(timeout_ms);
         let mut inner = lock(&self.inner);
         loop {
@@ -335,19 +237,18 @@ impl EventQueue {
                 inner.settle();
                 return Pulled::Interrupted;
             }
-            let mut events = Vec::new();
-            while events.len() < capacity {
-                match inner.pop() {
-                    Some((event, _)) => events.push(event),
-                    None => {
-                        inner.armed = true;
-                        break;
-                    }
-                }
+            let mut count = 0;
+            while count < capacity {
+                let Some((event, _)) = inner.store.pop() else {
+                    inner.armed = true;
+                    break;
+                };
+                take(event);
+                count += 1;
             }
-            if !events.is_empty() {
+            if count > 0 {
                 inner.settle();
-                return Pulled::Events(events);
+                return Pulled::Events(count);
             }
             if timeout_ms == 0 {
                 return Pulled::Empty;
@@ -392,7 +293,7 @@ impl EventQueue {
         }
         inner.dispatching = None;
         inner.armed = true;
-        if !inner.items.is_empty() {
+        if !inner.store.is_empty() {
             self.announce_wake(&mut inner);
         }
         if panicked {
@@ -426,13 +327,13 @@ impl EventQueue {
 
     /// Takes one event and runs its handlers with no lock held.
     fn deliver_next<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> (MutexGuard<'a, Inner>, Found) {
-        let Some((event, place)) = inner.pop() else {
+        let Some((event, place)) = inner.store.pop() else {
             inner.settle();
             return (inner, Found::Nothing);
         };
         inner.settle();
         let sink = place.and_then(|place| {
-            let source = inner.sources.get_mut(place)?.as_mut()?;
+            let source = inner.store.source(place)?;
             source.delivering = true;
             source.sink.clone()
         });
@@ -447,19 +348,16 @@ impl EventQueue {
             drop(sink);
         }));
         let mut inner = lock(&self.inner);
-        if let Some(place) = place
-            && let Some(entry) = inner.sources.get_mut(place)
-        {
-            if let Some(source) = entry {
+        if let Some(place) = place {
+            if let Some(source) = inner.store.source(place) {
                 source.delivering = false;
             }
-            if entry
-                .as_ref()
-                .is_some_and(|source| source.sink.is_none() && !source.awaited)
-            {
-                *entry = None;
+            inner
+                .store
+                .clear_if(place, |source| source.sink.is_none() && !source.awaited);
+            if inner.awaiting > 0 {
+                self.delivered.notify_all();
             }
-            self.delivered.notify_all();
         }
         let found = if delivered.is_ok() { Found::Event } else { Found::Panic };
         (inner, found)
@@ -488,7 +386,7 @@ impl EventQueue {
         let mut inner = lock(&self.inner);
         let old = std::mem::replace(&mut inner.wake, wake);
         inner.armed = true;
-        if !inner.items.is_empty() {
+        if !inner.store.is_empty() {
             self.announce_wake(&mut inner);
         }
         drop(inner);
@@ -501,21 +399,21 @@ impl EventQueue {
     pub fn run_wake(self: &Arc<Self>) {
         let wake = {
             let mut inner = lock(&self.inner);
-            if !inner.items.is_empty() {
+            if !inner.store.is_empty() {
                 // This call tells of everything that is there now, whatever has asked for it.
                 inner.armed = false;
             }
             inner.wake.clone()
         };
         if let Some(wake) = wake {
-            let event = Arc::new(Delivered::new(Event::new(EventKind::Wake)));
+            let event = Delivered::new(EventMut::new(EventKind::Wake).freeze());
             if catch_unwind(AssertUnwindSafe(|| wake.run(&event))).is_err() {
                 report::panicked();
             }
         }
         let mut inner = lock(&self.inner);
         inner.wake_submitted = false;
-        if inner.armed && !inner.items.is_empty() {
+        if inner.armed && !inner.store.is_empty() {
             self.announce_wake(&mut inner);
         }
     }
@@ -544,88 +442,11 @@ impl EventQueue {
 }
 
 impl Inner {
-    /// Appends one event; answers the one that it was merged with.
-    fn push(&mut self, place: usize, mut delivered: Delivered) -> Option<Arc<Delivered>> {
-        let number = self.first + self.items.len() as u64;
-        let Some(Some(source)) = self.sources.get_mut(place) else {
-            return None;
-        };
-        let event = delivered.event();
-        if event.kind == EventKind::Dropped {
-            let channel = event.channel;
-            let limit = source.bounds.dropped;
-            let (waiting, last) = source.dropped.entry(channel).or_insert((0, number));
-            if *waiting >= limit
-                && let Some(Some(item)) = self.items.get_mut((*last - self.first) as usize)
-            {
-                let merged = item.event.event().count;
-                if let Some(event) = delivered.event_mut() {
-                    event.count = event.count.saturating_add(merged);
-                }
-                return Some(std::mem::replace(&mut item.event, Arc::new(delivered)));
-            }
-            *waiting += 1;
-            *last = number;
-        } else if event.frame_bytes > 0 {
-            source.frames += 1;
-            source.bytes += u64::from(event.frame_bytes);
-        }
-        self.items.push_back(Some(Item {
-            source: Some(place),
-            event: Arc::new(delivered),
-        }));
-        None
-    }
-
-    fn pop(&mut self) -> Option<(Arc<Delivered>, Option<usize>)> {
-        self.trim();
-        let item = self.items.pop_front().flatten()?;
-        self.first += 1;
-        self.trim();
-        if let Some(place) = item.source
-            && let Some(Some(source)) = self.sources.get_mut(place)
-        {
-            source.taken(item.event.event());
-        }
-        Some((item.event, item.source))
-    }
-
-    /// The front is an event or the queue is empty.
-    fn trim(&mut self) {
-        while matches!(self.items.front(), Some(None)) {
-            self.items.pop_front();
-            self.first += 1;
-        }
-    }
-
     /// Makes the descriptor say what is true.
     fn settle(&mut self) {
-        let on = (!self.items.is_empty() || self.interrupted) && !self.closed;
+        let on = (!self.store.is_empty() || self.interrupted) && !self.closed;
         if let Some(signal) = &mut self.signal {
             signal.set(on);
-        }
-    }
-}
-
-impl Source {
-    fn taken(&mut self, event: &Event) {
-        if event.kind == EventKind::Dropped {
-            if let Some((waiting, _)) = self.dropped.get_mut(&event.channel) {
-                *waiting -= 1;
-                if *waiting == 0 {
-                    self.dropped.remove(&event.channel);
-                }
-            }
-        } else if event.frame_bytes > 0 {
-            self.frames -= 1;
-            self.bytes -= u64::from(event.frame_bytes);
-            let half_free = self.frames <= self.bounds.events / 2 && self.bytes <= self.bounds.bytes / 2;
-            if self.reading_paused && half_free {
-                self.reading_paused = false;
-                if let Some(sink) = &self.sink {
-                    sink.resume_reading();
-                }
-            }
         }
     }
 }

@@ -188,7 +188,7 @@ impl Client {
         payload: &str,
         timeout: Option<Time>,
         ticket: u64,
-    ) -> Result<Arc<Delivered>, Failure> {
+    ) -> Result<Delivered, Failure> {
         if inside_callback() {
             return Err(would_deadlock());
         }
@@ -221,7 +221,7 @@ impl Client {
         // The reader may have been let on for this call alone.
         self.notify.notify_one();
         match reply {
-            Some(reply) if reply.event().status == status::OK => Ok(Arc::new(reply)),
+            Some(reply) if reply.event().status == status::OK => Ok(reply),
             Some(reply) => Err(failure_of(reply.event())),
             None => Err(freed()),
         }

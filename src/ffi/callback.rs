@@ -21,7 +21,7 @@ unsafe impl Send for CCallback {}
 unsafe impl Sync for CCallback {}
 
 impl Callback for CCallback {
-    fn call(&self, event: &Arc<Delivered>) {
+    fn call(&self, event: &Delivered) {
         if let Some(function) = self.function {
             // SAFETY: the program registered this function for this user_data (rule 9); the event outlives the call.
             unsafe { function(event::borrow(event), self.user_data) };

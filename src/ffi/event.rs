@@ -1,9 +1,10 @@
-//! Accessors of events. A `pond_event` is an `Arc<Delivered>`: reading is free of copies and locks.
+//! Accessors of events. A `pond_event` is the one allocation of an event, counted: reading is free of copies and locks.
 
 use std::ffi::{CStr, c_char, c_void};
-use std::mem::size_of;
+use std::mem::{ManuallyDrop, size_of};
 use std::ptr::{null, null_mut};
-use std::sync::Arc;
+
+use triomphe::ThinArc;
 
 use crate::client::Delivered;
 use crate::protocol::{CheckError, Pattern};
@@ -15,35 +16,28 @@ use super::json::str_in;
 use super::types::{pond_channel, pond_client, pond_event};
 
 /// The event as a handler sees it: valid as long as somebody holds it.
-pub fn borrow(event: &Arc<Delivered>) -> *const pond_event {
-    Arc::as_ptr(event).cast()
+pub fn borrow(event: &Delivered) -> *const pond_event {
+    event.as_event().as_thin().as_ptr().cast()
 }
 
 /// The event as an output: `pond_event_free` takes the reference back.
-pub fn into_raw(event: Arc<Delivered>) -> *mut pond_event {
-    Arc::into_raw(event).cast_mut().cast()
+pub fn into_raw(event: Delivered) -> *mut pond_event {
+    ThinArc::into_raw(event.into_event().into_thin()).cast_mut().cast()
 }
 
+/// The event behind the pointer, on the reference that the caller holds.
+///
 /// # Safety
-/// NULL, or an event that is alive (rule 7 of the header).
-unsafe fn delivered<'a>(event: *const pond_event) -> Option<&'a Delivered> {
-    // SAFETY: every live pond_event was made by `borrow` or `into_raw`, so a Delivered is behind it.
-    unsafe { event.cast::<Delivered>().as_ref() }
-}
-
-/// # Safety
-/// As `delivered`.
-unsafe fn shared(event: *const pond_event) -> Option<Arc<Delivered>> {
+/// NULL, or an event that is alive as long as the result is in use (rule 7 of the header).
+#[inline]
+unsafe fn delivered(event: *const pond_event) -> Option<ManuallyDrop<Delivered>> {
     if event.is_null() {
         return None;
     }
-    let event = event.cast::<Delivered>();
-    // SAFETY: as in `delivered`; the pointer came out of an Arc that is alive, and the count is raised before a second
-    // Arc is made of it.
-    unsafe {
-        Arc::increment_strong_count(event);
-        Some(Arc::from_raw(event))
-    }
+    // SAFETY: every live pond_event was made by `borrow` or `into_raw`, from the pointer of a ThinArc of this type. It is never
+    // dropped here, so the count stays right.
+    let thin = unsafe { ThinArc::from_raw(event.cast()) };
+    Some(ManuallyDrop::new(Delivered::new(Event::from_thin(thin))))
 }
 
 /// What a field reads as in an event that does not have it.
@@ -68,7 +62,7 @@ fn field_of(event: Option<&Delivered>, field: Field) -> &[u8] {
 unsafe fn text(event: *const pond_event, field: Field, len: *mut usize) -> *const c_char {
     guard_value(absent(field).as_ptr(), || {
         // SAFETY: the caller's promise.
-        unsafe { lend(field_of(delivered(event), field), len) }
+        unsafe { lend(field_of(delivered(event).as_deref(), field), len) }
     })
 }
 
@@ -107,7 +101,7 @@ unsafe fn route_value(event: *const pond_event, name: *const c_char, len: *mut u
         let (Some(event), Ok(name)) = (event, name) else {
             return null();
         };
-        match lookup(event, name) {
+        match lookup(&event, name) {
             // SAFETY: as above.
             Some(value) => unsafe { lend(value, len) },
             None => null(),
@@ -176,7 +170,7 @@ pub unsafe extern "C" fn pond_event_ticket(event: *const pond_event) -> u64 {
 pub unsafe extern "C" fn pond_event_user_data(event: *const pond_event) -> *mut c_void {
     guard_value(null_mut(), || {
         // SAFETY: NULL or a live event (rule 7).
-        user_data_of(unsafe { delivered(event) })
+        user_data_of(unsafe { delivered(event) }.as_deref())
     })
 }
 
@@ -328,7 +322,7 @@ pub unsafe extern "C" fn pond_event_level(event: *const pond_event) -> i32 {
 pub unsafe extern "C" fn pond_event_retain(event: *const pond_event) -> *mut pond_event {
     guard_value(null_mut(), || {
         // SAFETY: NULL or a live event (rule 7).
-        unsafe { shared(event) }.map_or(null_mut(), into_raw)
+        unsafe { delivered(event) }.map_or(null_mut(), |event| into_raw((*event).clone()))
     })
 }
 
@@ -337,10 +331,8 @@ pub unsafe extern "C" fn pond_event_retain(event: *const pond_event) -> *mut pon
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pond_event_free(event: *mut pond_event) {
     guard_value((), || {
-        if !event.is_null() {
-            // SAFETY: a reference that was handed out by `into_raw` and not given back before (rule 7).
-            drop(unsafe { Arc::from_raw(event.cast_const().cast::<Delivered>()) });
-        }
+        // SAFETY: NULL, or a reference that was handed out by `into_raw` and not given back before (rule 7).
+        drop(unsafe { delivered(event) }.map(ManuallyDrop::into_inner));
     });
 }
 
@@ -369,14 +361,14 @@ pub unsafe extern "C" fn pond_event_match(
             Failure::new(status, error.to_string())
         })?;
         // SAFETY: NULL or a live event (rule 7).
-        let Some(event) = (unsafe { shared(event) }) else {
+        let Some(event) = (unsafe { delivered(event) }) else {
             return Ok(status::EMPTY);
         };
         let route = event.event().text(Field::Name).and_then(|name| pattern.matches(name));
         let Some(route) = route else {
             return Ok(status::EMPTY);
         };
-        let matched = into_raw(Arc::new(Delivered::matched(&event, route)));
+        let matched = into_raw(Delivered::matched(&event, route));
         // SAFETY: as above.
         unsafe { out.write(matched) };
         Ok(status::OK)
@@ -464,7 +456,7 @@ pub unsafe extern "C" fn pond_event_read(event: *const pond_event, out: *mut pon
         // SAFETY: the caller promises `size` writable bytes (rule 3).
         unsafe { out.cast::<u8>().write_bytes(0, size) };
         // SAFETY: NULL or a live event (rule 7).
-        let view = view(unsafe { delivered(event) });
+        let view = view(unsafe { delivered(event) }.as_deref());
         let known = size.min(size_of::<pond_event_view>());
         // SAFETY: `known` bytes are readable in `view` and writable in `out`. Bytes are copied, so that neither alignment
         // nor padding matters.

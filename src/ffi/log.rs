@@ -7,7 +7,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::client::sync::Patience;
 use crate::client::{Delivered, Registration};
-use crate::session::event::Block;
+use crate::session::event::BlockBuilder;
 use crate::session::{EventKind, Field};
 
 use super::global::global;
@@ -80,7 +80,7 @@ impl Log for Sink {
         let _leave = Leave;
         let sink = global().log.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(sink) = sink {
-            let mut block = Block::default();
+            let mut block = BlockBuilder::default();
             block.append(Field::Name, record.target());
             block.append(Field::Message, &record.args().to_string());
             let mut event = block.finish(EventKind::Log);
@@ -91,7 +91,7 @@ impl Log for Sink {
                 Level::Debug => 4,
                 Level::Trace => 5,
             };
-            sink.run(&Arc::new(Delivered::new(event)));
+            sink.run(&Delivered::new(event.freeze()));
         }
     }
 

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::time::Duration;
 
 use crate::client::sync::{Patience, inside_callback};
-use crate::client::{Pulled, Selector};
+use crate::client::{Delivered, Pulled, Selector};
 use crate::session::{Failure, status};
 
 use super::callback::Incoming;
@@ -43,7 +43,12 @@ pub extern "C" fn pond_queue_free(queue: *mut pond_queue) -> i32 {
     })
 }
 
-fn pull(queue: *mut pond_queue, timeout_ms: u32, capacity: usize) -> Result<Pulled, Failure> {
+fn pull(
+    queue: *mut pond_queue,
+    timeout_ms: u32,
+    capacity: u32,
+    take: &mut dyn FnMut(Delivered),
+) -> Result<Pulled, Failure> {
     let queue = global::queue(queue as u64)?;
     if timeout_ms > 0 && inside_callback() {
         return Err(Failure::new(
@@ -51,7 +56,7 @@ fn pull(queue: *mut pond_queue, timeout_ms: u32, capacity: usize) -> Result<Pull
             "a handler must not wait for events",
         ));
     }
-    Ok(queue.pull(timeout_ms, capacity))
+    Ok(queue.pull(timeout_ms, capacity, take))
 }
 
 /// Takes one event: *out is yours, pond_event_free. Runs no handler. Several threads may pull; each event goes to one of them.
@@ -62,20 +67,15 @@ pub unsafe extern "C" fn pond_queue_next(queue: *mut pond_queue, timeout_ms: u32
     guard(|| {
         // SAFETY: `out` is NULL or writable (rule 3).
         unsafe { out_zeroed(out, std::ptr::null_mut(), "out") }?;
-        match pull(queue, timeout_ms, 1)? {
-            Pulled::Events(events) => {
-                for event in events {
-                    // SAFETY: checked above; there is one event.
-                    unsafe { out.write(event::into_raw(event)) };
-                }
-                Ok(status::OK)
-            }
-            other => Ok(nothing(&other)),
-        }
+        let pulled = pull(queue, timeout_ms, 1, &mut |event| {
+            // SAFETY: checked above; one event is taken at most.
+            unsafe { out.write(event::into_raw(event)) };
+        })?;
+        Ok(status_of(pulled))
     })
 }
 
-fn nothing(pulled: &Pulled) -> i32 {
+fn status_of(pulled: Pulled) -> i32 {
     match pulled {
         Pulled::Events(_) => status::OK,
         Pulled::Empty => status::EMPTY,
@@ -103,20 +103,17 @@ pub unsafe extern "C" fn pond_queue_next_many(
         }
         // SAFETY: the caller promises room for `capacity` pointers.
         unsafe { out.write_bytes(0, capacity as usize) };
-        match pull(queue, timeout_ms, capacity as usize)? {
-            Pulled::Events(events) => {
-                let mut taken: u32 = 0;
-                for event in events {
-                    // SAFETY: at most `capacity` events were pulled, and there is room for so many.
-                    unsafe { out.add(taken as usize).write(event::into_raw(event)) };
-                    taken += 1;
-                }
-                // SAFETY: checked above.
-                unsafe { count.write(taken) };
-                Ok(status::OK)
-            }
-            other => Ok(nothing(&other)),
+        let mut taken = 0;
+        let pulled = pull(queue, timeout_ms, capacity, &mut |event| {
+            // SAFETY: at most `capacity` events are taken, and there is room for so many.
+            unsafe { out.add(taken).write(event::into_raw(event)) };
+            taken += 1;
+        })?;
+        if let Pulled::Events(taken) = pulled {
+            // SAFETY: checked above.
+            unsafe { count.write(taken) };
         }
+        Ok(status_of(pulled))
     })
 }
 

@@ -2,10 +2,8 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
 use super::config::Time;
-use super::event::{Block, Event, EventKind, Field};
+use super::event::{BlockBuilder, Event, EventKind, EventMut, Field};
 use super::status::{self, ChannelState, Failure};
 use super::timers::Timer;
 use super::wire::{OutFrame, Purpose};
@@ -42,13 +40,20 @@ pub(super) struct Channel {
     /// The first join timed out on this connection: the server may think that we are in.
     ghost: Option<String>,
     pub queue: VecDeque<OutFrame>,
-    early: VecDeque<Event>,
+    early: VecDeque<EventMut>,
     early_bytes: usize,
     early_lost: u32,
-    /// The list of the last presence frame.
-    pub users: Option<Bytes>,
+    /// The event that brought the last list of users.
+    pub users: Option<Event>,
     /// Why it is CLOSED or DECLINED.
     pub end: Option<Failure>,
+}
+
+impl Channel {
+    /// The last list of users that a presence frame brought.
+    pub fn users(&self) -> Option<&str> {
+        self.users.as_ref()?.text(Field::Users)
+    }
 }
 
 impl Session {
@@ -413,7 +418,7 @@ impl Session {
     }
 
     /// An event of a channel whose ACKNOWLEDGE has not come: kept, and delivered behind it.
-    pub(super) fn keep_early(&mut self, id: ChannelId, event: Event) {
+    pub(super) fn keep_early(&mut self, id: ChannelId, event: EventMut) {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
@@ -440,7 +445,7 @@ impl Session {
             let message = format!("{lost} frames that came before the join was acknowledged did not fit and are lost");
             self.emit_channel_error(id, &Failure::new(status::QUEUE_FULL, message));
         }
-        if rejoined && !early.iter().any(|event| event.text(Field::Users).is_some()) {
+        if rejoined && !early.iter().any(|event| event.has(Field::Users)) {
             self.forget_users(id);
         }
         for event in early {
@@ -453,7 +458,7 @@ impl Session {
             return;
         };
         let previous = std::mem::replace(&mut channel.state, state);
-        let mut block = Block::default();
+        let mut block = BlockBuilder::default();
         block.append(Field::ChannelName, &channel.name);
         if let Some(failure) = failure {
             block.append_failure(failure);
@@ -471,7 +476,7 @@ impl Session {
         let Some(channel) = self.channels.get(&id) else {
             return;
         };
-        let mut block = Block::default();
+        let mut block = BlockBuilder::default();
         block.append(Field::ChannelName, &channel.name);
         block.append_failure(failure);
         let mut event = block.finish(EventKind::ChannelError);

@@ -1,16 +1,27 @@
-//! Events: plain objects that tell what happened. One block of text each, NUL-terminated fields inside.
+//! Events: plain objects that tell what happened. One allocation each, that holds numbers and text; the fields in the text are
+//! NUL-terminated.
 
-use bytes::Bytes;
+use std::any::Any;
+use std::ops::{Deref, DerefMut};
+
+use triomphe::{Arc, HeaderSlice, HeaderWithLength, ThinArc, UniqueArc};
 
 use super::status::Failure;
 
 /// A byte range in an event's block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
     /// First byte.
-    pub start: u32,
+    start: u32,
     /// One past the last byte; the block holds a NUL there.
-    pub end: u32,
+    end: u32,
+}
+
+impl Span {
+    const ABSENT: Self = Self {
+        start: u32::MAX,
+        end: 0,
+    };
 }
 
 /// The kinds of event, numbered as in the header.
@@ -51,18 +62,29 @@ pub enum Field {
 
 const FIELDS: usize = 9;
 
-/// One event. What a kind does not have is 0 or absent.
-pub struct Event {
+/// The numbers of an event. What a kind does not have is 0.
+pub struct Head {
     /// What happened.
     pub kind: EventKind,
     /// A status of the header (`POND_OK`, `POND_ERROR_...`).
     pub status: i32,
+    /// The client's handle, as the floors above number it.
+    pub client: u64,
+    /// The channel's handle, 0 for client events.
+    pub channel: u64,
+    /// Bytes of the inbound frame that this event came from; 0 = not from a frame (lifecycle).
+    pub frame_bytes: u32,
+    spans: [Span; FIELDS],
+    /// 1 join, 2 update, 3 leave; 0 when only the list changed.
+    pub presence_kind: i32,
+    /// What a floor above ties to the event: few have any.
+    pub attachment: Option<Box<dyn Any + Send + Sync>>,
+    /// The request's number.
+    pub ticket: u64,
     /// Client state 1.., channel state 11...
     pub state: i32,
     /// The state before.
     pub previous_state: i32,
-    /// 1 join, 2 update, 3 leave; 0 when only the list changed.
-    pub presence_kind: i32,
     /// HTTP status or the server's numeric code.
     pub http_status: i32,
     /// WebSocket close code, 0 when none came.
@@ -79,22 +101,44 @@ pub struct Event {
     pub in_doubt: u32,
     /// For how many messages a DROPPED event stands.
     pub count: u32,
-    /// The request's number.
-    pub ticket: u64,
-    /// The client's handle, as the floors above number it.
-    pub client: u64,
-    /// The channel's handle, 0 for client events.
-    pub channel: u64,
-    /// Bytes of the inbound frame that this event came from; 0 = not from a frame (lifecycle).
-    pub frame_bytes: u32,
-    block: Bytes,
-    spans: [Option<Span>; FIELDS],
 }
+
+impl Head {
+    fn new(kind: EventKind, spans: [Span; FIELDS]) -> Self {
+        Self {
+            kind,
+            status: 0,
+            client: 0,
+            channel: 0,
+            frame_bytes: 0,
+            spans,
+            presence_kind: 0,
+            attachment: None,
+            ticket: 0,
+            state: 0,
+            previous_state: 0,
+            http_status: 0,
+            close_code: 0,
+            level: 0,
+            attempt: 0,
+            retry_ms: 0,
+            connect_count: 0,
+            in_doubt: 0,
+            count: 0,
+        }
+    }
+}
+
+type Block = HeaderSlice<HeaderWithLength<Head>, [u8]>;
+
+/// One event, shared by reference count: a pointer to its only allocation. It does not change any more.
+#[derive(Clone)]
+pub struct Event(ThinArc<Head, u8>);
 
 impl std::fmt::Debug for Event {
     // Its texts may be secret: only which there are.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let present: Vec<bool> = self.spans.iter().map(Option::is_some).collect();
+        let present: Vec<bool> = self.spans.iter().map(|span| *span != Span::ABSENT).collect();
         f.debug_struct("Event")
             .field("kind", &self.kind)
             .field("status", &self.status)
@@ -107,70 +151,193 @@ impl std::fmt::Debug for Event {
     }
 }
 
+impl Deref for Event {
+    type Target = Head;
+    #[inline]
+    fn deref(&self) -> &Head {
+        &self.0.header.header
+    }
+}
+
 impl Event {
-    /// An event without any text.
-    pub fn new(kind: EventKind) -> Self {
-        Self::with_text(kind, &[])
-    }
-
-    /// An event whose fields are copied from `fields`; later ones replace earlier ones of the same name.
-    pub fn with_text(kind: EventKind, fields: &[(Field, &str)]) -> Self {
-        let mut builder = Block::with_capacity(fields.iter().map(|(_, text)| text.len() + 1).sum());
-        for (field, text) in fields {
-            builder.append(*field, text);
-        }
-        builder.finish(kind)
-    }
-
     /// The bytes of a field (UTF-8, a NUL follows them in the block), or `None` when the event has no such field.
     pub fn text(&self, field: Field) -> Option<&str> {
-        let span = self.spans[field as usize]?;
-        let bytes = self.block.get(span.start as usize..span.end as usize)?;
+        let (_, bytes) = self.bytes_with_nul(field)?.split_last()?;
         std::str::from_utf8(bytes).ok()
     }
 
     /// The same without the UTF-8 view and with the terminating NUL at its end.
+    #[inline]
     pub fn bytes_with_nul(&self, field: Field) -> Option<&[u8]> {
-        let span = self.spans[field as usize]?;
-        self.block.get(span.start as usize..=span.end as usize)
+        let span = self.spans[field as usize];
+        self.0.slice.get(span.start as usize..=span.end as usize)
     }
 
-    /// The bytes of a field, shared with this event's block.
-    pub fn share(&self, field: Field) -> Option<Bytes> {
-        let span = self.spans[field as usize]?;
-        Some(self.block.slice(span.start as usize..span.end as usize))
-    }
-
-    /// Bytes that this event keeps alive.
+    /// Bytes of text that this event keeps alive.
     pub fn block_len(&self) -> usize {
-        self.block.len()
+        self.0.slice.len()
+    }
+
+    /// Changes the numbers while nobody else holds the event. False: it is shared and stays as it is.
+    pub fn edit(&mut self, change: impl FnOnce(&mut Head)) -> bool {
+        self.0.with_arc_mut(|arc| match Arc::get_mut(arc) {
+            Some(block) => {
+                change(block.header_mut());
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// The pointer itself, for the C face.
+    pub fn as_thin(&self) -> &ThinArc<Head, u8> {
+        &self.0
+    }
+
+    /// The same, given away.
+    pub fn into_thin(self) -> ThinArc<Head, u8> {
+        self.0
+    }
+
+    /// Takes such a pointer back.
+    pub fn from_thin(thin: ThinArc<Head, u8>) -> Self {
+        Self(thin)
     }
 }
 
-/// Builds the one block of an event: first the frame's own bytes, then whatever had to be decoded.
-#[derive(Default)]
-pub struct Block {
-    bytes: Vec<u8>,
-    spans: [Option<Span>; FIELDS],
+/// An event in the making: nobody else holds it yet.
+pub struct EventMut(UniqueArc<Block>);
+
+impl Deref for EventMut {
+    type Target = Head;
+    fn deref(&self) -> &Head {
+        &self.0.header.header
+    }
 }
 
-impl Block {
-    /// An empty block that will not grow up to `capacity` bytes.
-    pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            bytes: Vec::with_capacity(capacity),
-            spans: [None; FIELDS],
+impl DerefMut for EventMut {
+    fn deref_mut(&mut self) -> &mut Head {
+        &mut self.0.header.header
+    }
+}
+
+impl EventMut {
+    /// An event without any text.
+    pub fn new(kind: EventKind) -> Self {
+        Self::with_block(kind, [Span::ABSENT; FIELDS], &[])
+    }
+
+    /// An event whose fields are copied from `fields`; later ones replace earlier ones of the same name.
+    pub fn with_text(kind: EventKind, fields: &[(Field, &str)]) -> Self {
+        let mut block = BlockBuilder::with_capacity(fields.iter().map(|(_, text)| text.len() + 1).sum());
+        for (field, text) in fields {
+            block.append(*field, text);
+        }
+        block.finish(kind)
+    }
+
+    /// An event of an inbound frame: one copy of its text, in which NULs take the place of the delimiters behind the parts.
+    /// A part that is no slice of `text` (decoded escapes) is appended, unless it is empty. No two parts may touch.
+    pub fn from_frame<const N: usize>(kind: EventKind, text: &str, parts: [(Field, Option<&str>); N]) -> Self {
+        let mut spans = [Span::ABSENT; FIELDS];
+        let mut appended = 0;
+        for (field, part) in parts {
+            let Some(part) = part else { continue };
+            match place_in(text, part) {
+                Some(span) => spans[field as usize] = span,
+                None if part.is_empty() => {}
+                None => appended += part.len() + 1,
+            }
+        }
+        let mut event = if appended == 0 {
+            Self::with_block(kind, spans, text.as_bytes())
+        } else {
+            let mut block = BlockBuilder::with_capacity(text.len() + appended);
+            block.bytes.extend_from_slice(text.as_bytes());
+            block.spans = spans;
+            for (field, part) in parts {
+                if let Some(part) = part
+                    && spans[field as usize] == Span::ABSENT
+                    && !part.is_empty()
+                {
+                    block.append(field, part);
+                }
+            }
+            block.finish(kind)
+        };
+        for span in spans {
+            if let Some(delimiter) = event.0.slice.get_mut(span.end as usize)
+                && span != Span::ABSENT
+            {
+                *delimiter = 0;
+            }
+        }
+        event.frame_bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        event
+    }
+
+    fn with_block(kind: EventKind, spans: [Span; FIELDS], bytes: &[u8]) -> Self {
+        loop {
+            let head = HeaderWithLength::new(Head::new(kind, spans), bytes.len());
+            // A fresh one has one owner, so that the first turn is the last.
+            if let Ok(unique) = Arc::try_unique(Arc::from_header_and_slice(head, bytes)) {
+                return Self(unique);
+            }
         }
     }
 
-    /// A block that starts as a copy of `text`, with room for `extra` more bytes.
-    pub fn copy_of(text: &str, extra: usize) -> Self {
-        let mut bytes = Vec::with_capacity(text.len() + extra + 1);
-        bytes.extend_from_slice(text.as_bytes());
-        bytes.push(0);
+    /// There is such a field.
+    pub fn has(&self, field: Field) -> bool {
+        self.spans[field as usize] != Span::ABSENT
+    }
+
+    /// The bytes of a field.
+    pub fn text(&self, field: Field) -> Option<&str> {
+        let span = self.spans[field as usize];
+        let bytes = self.0.slice.get(span.start as usize..span.end as usize)?;
+        std::str::from_utf8(bytes).ok()
+    }
+
+    /// Bytes of text that this event keeps alive.
+    pub fn block_len(&self) -> usize {
+        self.0.slice.len()
+    }
+
+    /// It changes no more and can be shared.
+    pub fn freeze(self) -> Event {
+        Event(Arc::into_thin(self.0.shareable()))
+    }
+}
+
+/// Where in `whole` its slice `part` lies, if it is one and a delimiter follows it.
+fn place_in(whole: &str, part: &str) -> Option<Span> {
+    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+    let end = start.checked_add(part.len())?;
+    (end < whole.len()).then_some(())?;
+    Some(Span {
+        start: u32::try_from(start).ok()?,
+        end: u32::try_from(end).ok()?,
+    })
+}
+
+/// Builds the text of an event that does not come from a frame.
+pub struct BlockBuilder {
+    bytes: Vec<u8>,
+    spans: [Span; FIELDS],
+}
+
+impl Default for BlockBuilder {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
+}
+
+impl BlockBuilder {
+    /// An empty one that will not grow up to `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
         Self {
-            bytes,
-            spans: [None; FIELDS],
+            bytes: Vec::with_capacity(capacity),
+            spans: [Span::ABSENT; FIELDS],
         }
     }
 
@@ -180,27 +347,7 @@ impl Block {
         self.bytes.extend_from_slice(text.as_bytes());
         let end = self.bytes.len() as u32;
         self.bytes.push(0);
-        self.spans[field as usize] = Some(Span { start, end });
-    }
-
-    /// Takes a field from the copied text: `part` must be a slice of `whole`, the text given to `copy_of`. A part that
-    /// is not (decoded escapes) is appended instead. The byte after the part becomes its NUL, so it must be a delimiter
-    /// and no two fields may touch.
-    pub fn take(&mut self, field: Field, whole: &str, part: &str) {
-        let base = whole.as_ptr() as usize;
-        let at = part.as_ptr() as usize;
-        let inside = at >= base && at + part.len() <= base + whole.len();
-        let start = at.wrapping_sub(base);
-        let end = start.wrapping_add(part.len());
-        if inside && end < self.bytes.len() {
-            self.bytes[end] = 0;
-            self.spans[field as usize] = Some(Span {
-                start: start as u32,
-                end: end as u32,
-            });
-        } else {
-            self.append(field, part);
-        }
+        self.spans[field as usize] = Span { start, end };
     }
 
     /// Appends the fields that tell a failure.
@@ -213,27 +360,53 @@ impl Block {
     }
 
     /// The event.
-    pub fn finish(self, kind: EventKind) -> Event {
-        Event {
-            kind,
-            status: 0,
-            state: 0,
-            previous_state: 0,
-            presence_kind: 0,
-            http_status: 0,
-            close_code: 0,
-            level: 0,
-            attempt: 0,
-            retry_ms: 0,
-            connect_count: 0,
-            in_doubt: 0,
-            count: 0,
-            ticket: 0,
-            client: 0,
-            channel: 0,
-            frame_bytes: 0,
-            block: self.bytes.into(),
-            spans: self.spans,
-        }
+    pub fn finish(self, kind: EventKind) -> EventMut {
+        EventMut::with_block(kind, self.spans, &self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_found_in_the_copy_or_appended() {
+        let text = r#"{"event":"e","payload":{"a":1},"channelName":"\/c"}"#;
+        let payload = &text[text.find("{\"a").unwrap()..][..7];
+        let parts = [
+            (Field::Name, Some(&text[10..11])),
+            (Field::Payload, Some(payload)),
+            (Field::ChannelName, Some("/c")),
+            (Field::RequestId, Some("")),
+            (Field::Users, None),
+        ];
+        let event = EventMut::from_frame(EventKind::Message, text, parts).freeze();
+        assert_eq!(event.text(Field::Name), Some("e"));
+        assert_eq!(event.bytes_with_nul(Field::Payload), Some(&b"{\"a\":1}\0"[..]));
+        assert_eq!(event.bytes_with_nul(Field::ChannelName), Some(&b"/c\0"[..]));
+        assert_eq!(event.text(Field::RequestId), None);
+        assert_eq!(event.text(Field::Users), None);
+        assert_eq!(
+            event.block_len(),
+            text.len() + 3,
+            "one copy of the frame, and what was decoded"
+        );
+        assert_eq!(event.frame_bytes as usize, text.len());
+    }
+
+    #[test]
+    fn a_part_without_a_delimiter_behind_it_is_copied() {
+        let text = "ab";
+        let event = EventMut::from_frame(EventKind::Message, text, [(Field::Name, Some(&text[1..]))]).freeze();
+        assert_eq!(event.bytes_with_nul(Field::Name), Some(&b"b\0"[..]));
+    }
+
+    #[test]
+    fn only_the_one_holder_of_an_event_can_change_it() {
+        let mut event = EventMut::new(EventKind::Dropped).freeze();
+        assert!(event.edit(|head| head.count = 3));
+        let other = event.clone();
+        assert!(!event.edit(|head| head.count = 4));
+        assert_eq!((event.count, other.count), (3, 3));
     }
 }

@@ -1,7 +1,7 @@
 //! Inbound frames: whose they are and what they mean. The rules of the protocol's Table A meet here.
 
 use super::config::Time;
-use super::event::{Block, Event, EventKind, Field};
+use super::event::{EventKind, EventMut, Field};
 use super::link::Link;
 use super::status::{self, ChannelState, Failure};
 use super::{ChannelId, Session};
@@ -27,21 +27,14 @@ fn server_failure(status: i32, envelope: &Envelope<'_>) -> Failure {
 }
 
 /// An event that carries a frame's name and payload in one copy of its bytes.
-pub(super) fn message_event(kind: EventKind, envelope: &Envelope<'_>) -> Event {
-    let decoded =
-        envelope.event.len() + envelope.channel.len() + envelope.request_id.as_ref().map_or(0, |id| id.len()) + 3;
-    let mut block = Block::copy_of(envelope.text, decoded);
-    block.take(Field::Name, envelope.text, &envelope.event);
-    block.take(Field::ChannelName, envelope.text, &envelope.channel);
-    if let Some(id) = &envelope.request_id {
-        block.take(Field::RequestId, envelope.text, id);
-    }
-    if let Some(payload) = envelope.payload {
-        block.take(Field::Payload, envelope.text, payload);
-    }
-    let mut event = block.finish(kind);
-    event.frame_bytes = u32::try_from(envelope.text.len()).unwrap_or(u32::MAX);
-    event
+pub(super) fn message_event(kind: EventKind, envelope: &Envelope<'_>) -> EventMut {
+    let parts = [
+        (Field::Name, Some(&*envelope.event)),
+        (Field::ChannelName, Some(&*envelope.channel)),
+        (Field::RequestId, envelope.request_id.as_deref()),
+        (Field::Payload, envelope.payload),
+    ];
+    EventMut::from_frame(kind, envelope.text, parts)
 }
 
 impl Session {
@@ -81,7 +74,7 @@ impl Session {
 
     fn mark_last_as_frame(&mut self, len: usize) {
         if let Some(event) = self.events.back_mut() {
-            event.frame_bytes = u32::try_from(len).unwrap_or(u32::MAX);
+            event.edit(|head| head.frame_bytes = u32::try_from(len).unwrap_or(u32::MAX));
         }
     }
 
@@ -240,7 +233,7 @@ impl Session {
     }
 
     /// Delivered while JOINED, kept while the ACKNOWLEDGE is awaited, else nobody's.
-    fn for_members(&mut self, id: ChannelId, event: Event) {
+    fn for_members(&mut self, id: ChannelId, event: EventMut) {
         match self.channel_state(id) {
             ChannelState::Joined => self.deliver(id, event),
             ChannelState::Joining | ChannelState::Stalled if self.is_join_of(id, None) => self.keep_early(id, event),
@@ -248,7 +241,7 @@ impl Session {
         }
     }
 
-    pub(super) fn deliver(&mut self, id: ChannelId, mut event: Event) {
+    pub(super) fn deliver(&mut self, id: ChannelId, mut event: EventMut) {
         if event.kind == EventKind::Presence {
             self.deliver_presence(id, event);
             return;

@@ -1,7 +1,7 @@
 //! The connection: dials, CONNECTION, backoff, pings, the goodbye.
 
 use super::config::Time;
-use super::event::{Block, Event, EventKind};
+use super::event::{BlockBuilder, EventKind, EventMut};
 use super::status::{self, ClientState, Failure};
 use super::timers::Timer;
 use super::{Action, Session};
@@ -366,7 +366,7 @@ impl Session {
         };
         self.emit_state(ClientState::Disconnected, None, 0, 0, 0);
         if self.config.ask_before_dial {
-            let mut event = Event::new(EventKind::Dial);
+            let mut event = EventMut::new(EventKind::Dial);
             event.attempt = self.attempt;
             self.emit(event);
         } else {
@@ -507,7 +507,7 @@ impl Session {
     }
 
     pub(super) fn emit_client_error(&mut self, failure: &Failure, retry_ms: u32) {
-        let mut block = Block::default();
+        let mut block = BlockBuilder::default();
         block.append_failure(failure);
         let mut event = block.finish(EventKind::ClientError);
         event.status = failure.status;
@@ -525,7 +525,7 @@ impl Session {
         close_code: u16,
         retry_ms: u32,
     ) {
-        let mut block = Block::default();
+        let mut block = BlockBuilder::default();
         if let Some(failure) = failure {
             block.append_failure(failure);
         }

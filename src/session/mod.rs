@@ -32,7 +32,7 @@ use timers::{Timer, Timers};
 use wire::Wire;
 
 pub use config::{Config, Overflow, Time};
-pub use event::{Event, EventKind, Field};
+pub use event::{Event, EventKind, EventMut, Field};
 pub use fatal::panic_failure;
 pub use link::{GOODBYE, LinkEnd};
 pub use status::{ChannelState, ClientState, Failure};
@@ -217,9 +217,9 @@ impl Session {
         }
     }
 
-    fn emit(&mut self, mut event: Event) {
+    fn emit(&mut self, mut event: EventMut) {
         event.client = self.config.client;
-        self.events.push_back(event);
+        self.events.push_back(event.freeze());
     }
 }
 

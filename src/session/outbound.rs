@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::event::{Block, EventKind, Field};
+use super::event::{BlockBuilder, EventKind, Field};
 use super::status::{self, ChannelState, Failure};
 use super::wire::{OutFrame, Purpose};
 use super::{ChannelId, Overflow, Session};
@@ -168,7 +168,7 @@ impl Session {
         let Some(channel) = self.channels.get(&id) else {
             return;
         };
-        let mut block = Block::default();
+        let mut block = BlockBuilder::default();
         block.append(Field::ChannelName, &channel.name);
         let text = std::str::from_utf8(&newest.text).unwrap_or_default();
         if let Some(Ok(envelope)) = parse_frame(text).next() {
@@ -202,7 +202,7 @@ impl Session {
         for id in ready {
             self.writable_wanted.remove(&id);
             if let Some(channel) = self.channels.get(&id) {
-                let mut block = Block::default();
+                let mut block = BlockBuilder::default();
                 block.append(Field::ChannelName, &channel.name);
                 let mut event = block.finish(EventKind::Writable);
                 event.channel = channel.tag;

@@ -1,7 +1,7 @@
 //! Requests: each completes exactly once.
 
 use super::config::Time;
-use super::event::{Block, Event, EventKind, Field};
+use super::event::{BlockBuilder, EventKind, EventMut, Field};
 use super::status::{self, Failure};
 use super::timers::Timer;
 use super::wire::{OutFrame, Purpose};
@@ -127,7 +127,7 @@ impl Session {
         let Some(request) = self.forget_request(number) else {
             return;
         };
-        let mut block = Block::default();
+        let mut block = BlockBuilder::default();
         if let Some(channel) = self.channels.get(&request.channel) {
             block.append(Field::ChannelName, &channel.name);
         }
@@ -198,7 +198,7 @@ impl Session {
         Some(request)
     }
 
-    fn stamp(&self, event: &mut Event, request: &Request) {
+    fn stamp(&self, event: &mut EventMut, request: &Request) {
         event.ticket = request.ticket;
         event.channel = self.channels.get(&request.channel).map_or(0, |channel| channel.tag);
     }

@@ -6,11 +6,11 @@ use crate::client::Client;
 use crate::client::core::{Completion, Setup};
 use crate::client::handlers::{Registration, Selector};
 use crate::client::library::Library;
-use crate::client::queue::{EventQueue, Pulled};
+use crate::client::queue::EventQueue;
 use crate::client::sync::Patience;
 use crate::client::target::Target;
 use crate::session::{ChannelId, ClientState, Config, EventKind, status};
-use crate::support::{Seen, check, handler, only_data, spawn};
+use crate::support::{Got, Seen, check, handler, only_data, pull, spawn};
 
 const TAG: u64 = 99;
 
@@ -120,15 +120,15 @@ fn replies_to_be_pulled_outlive_their_client() {
         });
         let puller = spawn({
             let queue = Arc::clone(&queue);
-            move || match queue.pull(0, 3) {
-                Pulled::Events(events) => events,
+            move || match pull(&queue, 0, 3) {
+                Got::Events(events) => events,
                 _ => Vec::new(),
             }
         });
         client.free(Patience::Forever);
         let accepted = asker.join().unwrap();
         let mut events = puller.join().unwrap();
-        while let Pulled::Events(more) = queue.pull(0, 1) {
+        while let Got::Events(more) = pull(&queue, 0, 1) {
             events.extend(more);
         }
         let replies = events

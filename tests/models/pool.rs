@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::handlers::Selector;
 use crate::client::queue::EventQueue;
-use crate::support::{Counter, Seen, To, WIDE, check, handler, message, pool, sorted, spawn};
+use crate::support::{Counter, Seen, To, WIDE, check, handler, message, pool, push, sorted, spawn};
 
 #[test]
 fn a_handler_that_blocks_delays_no_other_queue() {
@@ -32,7 +32,7 @@ fn a_handler_that_blocks_delays_no_other_queue() {
         // The second time with threads that wait for work, or are just giving that up.
         for round in 1..=2 {
             for (queue, source) in &queues {
-                queue.push(*source, [message(round)]);
+                push(&queue, *source, [message(round)]);
             }
             over.reaches(2 * round as u32);
         }
@@ -53,7 +53,7 @@ fn a_queue_is_delivered_in_order_by_one_thread_at_a_time() {
             let queue = Arc::clone(&queue);
             spawn(move || {
                 for number in numbers {
-                    queue.push(source, [message(number)]);
+                    push(&queue, source, [message(number)]);
                 }
             })
         });
@@ -77,7 +77,7 @@ fn a_stop_that_ran_out_of_time_can_be_repeated_and_work_goes_on_after_it() {
         let source = queue.attach(Arc::new(To(handler(Selector::Message, &seen, |_| {}))), WIDE);
         let pusher = spawn({
             let queue = Arc::clone(&queue);
-            move || queue.push(source, [message(1), message(2)])
+            move || push(&queue, source, [message(1), message(2)])
         });
         let stopper = spawn({
             let pool = Arc::clone(&pool);
@@ -86,7 +86,7 @@ fn a_stop_that_ran_out_of_time_can_be_repeated_and_work_goes_on_after_it() {
         while !pool.stop(Some(Instant::now() + Duration::from_millis(5))) {}
         assert!(stopper.join().unwrap());
         pusher.join().unwrap();
-        queue.push(source, [message(3)]);
+        push(&queue, source, [message(3)]);
         assert!(pool.stop(None));
         assert_eq!(sorted(seen.numbers()), [1, 2, 3]);
         seen.no_faults();

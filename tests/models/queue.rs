@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::handlers::Selector;
-use crate::client::queue::{Bounds, EventQueue, Pulled};
+use crate::client::queue::{Bounds, EventQueue};
 use crate::client::sync::Patience;
 use crate::session::status;
-use crate::support::{Pulls, Seen, To, WIDE, check, handler, message, pool, sorted, spawn};
+use crate::support::{Got, Pulls, Seen, To, WIDE, check, handler, message, pool, pull, push, sorted, spawn};
 
 const FOREVER: u32 = u32::MAX;
 
-fn one(pulled: Pulled) -> u64 {
+fn one(pulled: Got) -> u64 {
     match pulled {
-        Pulled::Events(events) if events.len() == 1 => events[0].event().ticket,
+        Got::Events(events) if events.len() == 1 => events[0].event().ticket,
         other => panic!("one event expected: {other:?}"),
     }
 }
@@ -27,15 +27,15 @@ fn every_event_wakes_the_puller_that_waits_for_it() {
         let pullers: Vec<_> = (0..4)
             .map(|_| {
                 let queue = Arc::clone(&queue);
-                spawn(move || one(queue.pull(FOREVER, 1)))
+                spawn(move || one(pull(&queue, FOREVER, 1)))
             })
             .collect();
         let pusher = spawn({
             let queue = Arc::clone(&queue);
-            move || queue.push(source, [message(1), message(2)])
+            move || push(&queue, source, [message(1), message(2)])
         });
-        queue.push(source, [message(3)]);
-        queue.push(source, [message(4)]);
+        push(&queue, source, [message(3)]);
+        push(&queue, source, [message(4)]);
         pusher.join().unwrap();
         let numbers = pullers.into_iter().map(|puller| puller.join().unwrap()).collect();
         assert_eq!(sorted(numbers), [1, 2, 3, 4]);
@@ -50,17 +50,17 @@ fn waits_that_end_in_time_lose_nothing_and_keep_the_order() {
         let pusher = spawn({
             let queue = Arc::clone(&queue);
             move || {
-                queue.push(source, [message(1)]);
-                queue.push(source, [message(2), message(3)]);
+                push(&queue, source, [message(1)]);
+                push(&queue, source, [message(2), message(3)]);
             }
         });
-        let pull = |queue: Arc<EventQueue>| {
+        let pull_thrice = |queue: Arc<EventQueue>| {
             let mut numbers = Vec::new();
             for _ in 0..3 {
-                match queue.pull(10, 2) {
-                    Pulled::Events(events) => numbers.extend(events.iter().map(|event| event.event().ticket)),
-                    Pulled::TimedOut => {}
-                    Pulled::Closed => break,
+                match pull(&queue, 10, 2) {
+                    Got::Events(events) => numbers.extend(events.iter().map(|event| event.event().ticket)),
+                    Got::TimedOut => {}
+                    Got::Closed => break,
                     other => panic!("{other:?}"),
                 }
             }
@@ -68,12 +68,12 @@ fn waits_that_end_in_time_lose_nothing_and_keep_the_order() {
         };
         let puller = spawn({
             let queue = Arc::clone(&queue);
-            move || pull(queue)
+            move || pull_thrice(queue)
         });
         pusher.join().unwrap();
         // Everything is there: whatever the other one leaves is found without waiting.
         let mut numbers = Vec::new();
-        while let Pulled::Events(events) = queue.pull(0, 1) {
+        while let Got::Events(events) = pull(&queue, 0, 1) {
             numbers.push(events[0].event().ticket);
         }
         // It may still wait for the end of its time: nothing else ends that.
@@ -102,13 +102,13 @@ fn a_full_queue_has_its_reader_go_on_once_there_is_room() {
                     while queue.room(source, 1) == 0 {
                         resumed = sink.resumed.reaches(resumed + 1);
                     }
-                    queue.push(source, [message(number)]);
+                    push(&queue, source, [message(number)]);
                     assert!(queue.backlog(source).events <= 2, "beyond the bound");
                 }
             }
         });
         for number in 1..=5 {
-            assert_eq!(one(queue.pull(FOREVER, 1)), number);
+            assert_eq!(one(pull(&queue, FOREVER, 1)), number);
         }
         reader.join().unwrap();
         assert_eq!(queue.backlog(source).events, 0);
@@ -123,18 +123,18 @@ fn an_interrupt_ends_one_pull_waiting_or_next() {
         let pullers: Vec<_> = (0..2)
             .map(|_| {
                 let queue = Arc::clone(&queue);
-                spawn(move || matches!(queue.pull(FOREVER, 1), Pulled::Interrupted))
+                spawn(move || matches!(pull(&queue, FOREVER, 1), Got::Interrupted))
             })
             .collect();
         let interrupter = spawn({
             let queue = Arc::clone(&queue);
             move || queue.interrupt()
         });
-        queue.push(source, [message(1)]);
+        push(&queue, source, [message(1)]);
         interrupter.join().unwrap();
         let interrupted = pullers.into_iter().map(|puller| puller.join().unwrap());
         assert_eq!(interrupted.filter(|interrupted| *interrupted).count(), 1);
-        assert!(matches!(queue.pull(0, 1), Pulled::Empty));
+        assert!(matches!(pull(&queue, 0, 1), Got::Empty));
     });
 }
 
@@ -149,9 +149,9 @@ fn a_close_ends_every_pull() {
                 spawn(move || {
                     let mut taken = 0;
                     loop {
-                        match queue.pull(FOREVER, 2) {
-                            Pulled::Events(events) => taken += events.len(),
-                            Pulled::Closed => return taken,
+                        match pull(&queue, FOREVER, 2) {
+                            Got::Events(events) => taken += events.len(),
+                            Got::Closed => return taken,
                             other => panic!("{other:?}"),
                         }
                     }
@@ -160,7 +160,7 @@ fn a_close_ends_every_pull() {
             .collect();
         let pusher = spawn({
             let queue = Arc::clone(&queue);
-            move || queue.push(source, [message(1), message(2)])
+            move || push(&queue, source, [message(1), message(2)])
         });
         assert!(!queue.close(Patience::Forever), "a client uses it");
         let taken: usize = pullers.into_iter().map(|puller| puller.join().unwrap()).sum();
@@ -185,7 +185,7 @@ fn one_thread_at_a_time_dispatches_and_none_after_the_detach() {
             }
         });
         let source = queue.attach(Arc::new(To(Arc::clone(&registration))), WIDE);
-        queue.push(source, [message(1)]);
+        push(&queue, source, [message(1)]);
         let dispatchers: Vec<_> = (0..2)
             .map(|_| {
                 let queue = Arc::clone(&queue);
@@ -205,8 +205,8 @@ fn one_thread_at_a_time_dispatches_and_none_after_the_detach() {
         let pusher = spawn({
             let queue = Arc::clone(&queue);
             move || {
-                queue.push(source, [message(2), message(3)]);
-                queue.push(source, [message(4)]);
+                push(&queue, source, [message(2), message(3)]);
+                push(&queue, source, [message(4)]);
             }
         });
         let closer = spawn({

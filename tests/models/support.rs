@@ -8,9 +8,9 @@ use std::thread::yield_now;
 use crate::client::delivered::Delivered;
 use crate::client::handlers::{Callback, Registration, Selector};
 use crate::client::pool::Pool;
-use crate::client::queue::{Bounds, Sink};
+use crate::client::queue::{Bounds, EventQueue, Pulled, Sink};
 use crate::client::sync::{lock, wait};
-use crate::session::{Event, EventKind};
+use crate::session::{EventKind, EventMut};
 
 fn number(name: &str, fallback: u64) -> u64 {
     match real_std::env::var(name) {
@@ -109,7 +109,7 @@ impl Seen {
     }
 }
 
-type Body = Box<dyn Fn(&Arc<Delivered>) + Send + Sync>;
+type Body = Box<dyn Fn(&Delivered) + Send + Sync>;
 
 struct Handler {
     seen: Arc<Seen>,
@@ -119,7 +119,7 @@ struct Handler {
 }
 
 impl Callback for Handler {
-    fn call(&self, event: &Arc<Delivered>) {
+    fn call(&self, event: &Delivered) {
         let seen = &self.seen;
         if seen.ended.load(SeqCst) {
             seen.fault("called after its end was announced");
@@ -158,7 +158,7 @@ impl Callback for Handler {
 pub fn handler(
     selector: Selector,
     seen: &Arc<Seen>,
-    body: impl Fn(&Arc<Delivered>) + Send + Sync + 'static,
+    body: impl Fn(&Delivered) + Send + Sync + 'static,
 ) -> Arc<Registration> {
     Registration::new(
         selector,
@@ -186,7 +186,7 @@ pub fn shared_handler(seen: &Arc<Seen>) -> Arc<Registration> {
 pub fn only_data(seen: &Arc<Seen>) -> Arc<Registration> {
     struct Data(Handler);
     impl Callback for Data {
-        fn call(&self, event: &Arc<Delivered>) {
+        fn call(&self, event: &Delivered) {
             self.0.call(event);
         }
         fn destroy(&self) {
@@ -208,17 +208,49 @@ pub fn only_data(seen: &Arc<Seen>) -> Arc<Registration> {
 
 /// A message of that number, from a frame of one byte.
 pub fn message(number: u64) -> Delivered {
-    let mut event = Event::new(EventKind::Message);
+    let mut event = EventMut::new(EventKind::Message);
     event.ticket = number;
     event.frame_bytes = 1;
-    Delivered::new(event)
+    Delivered::new(event.freeze())
+}
+
+pub fn push(queue: &Arc<EventQueue>, source: usize, events: impl IntoIterator<Item = Delivered>) {
+    let mut events: Vec<_> = events.into_iter().collect();
+    queue.push(source, &mut events);
+    assert!(events.is_empty(), "taken over, all of them");
+}
+
+/// What a pull has come to, with the events.
+#[derive(Debug)]
+pub enum Got {
+    Events(Vec<Delivered>),
+    Empty,
+    TimedOut,
+    Interrupted,
+    Closed,
+}
+
+pub fn pull(queue: &EventQueue, timeout_ms: u32, capacity: u32) -> Got {
+    let mut events = Vec::new();
+    let pulled = queue.pull(timeout_ms, capacity, &mut |event| events.push(event));
+    match pulled {
+        Pulled::Events(count) => assert_eq!(events.len(), count as usize, "told and taken"),
+        _ => assert!(events.is_empty(), "taken, and not told"),
+    }
+    match pulled {
+        Pulled::Events(_) => Got::Events(events),
+        Pulled::Empty => Got::Empty,
+        Pulled::TimedOut => Got::TimedOut,
+        Pulled::Interrupted => Got::Interrupted,
+        Pulled::Closed => Got::Closed,
+    }
 }
 
 /// The end of a queue that runs one handler.
 pub struct To(pub Arc<Registration>);
 
 impl Sink for To {
-    fn deliver(&self, event: &Arc<Delivered>) {
+    fn deliver(&self, event: &Delivered) {
         match event.completion() {
             Some(completion) => completion.run_once(event),
             None => self.0.run(event),
@@ -235,7 +267,7 @@ pub struct Pulls {
 }
 
 impl Sink for Pulls {
-    fn deliver(&self, _: &Arc<Delivered>) {
+    fn deliver(&self, _: &Delivered) {
         panic!("nobody dispatches this queue");
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::client::handlers::Selector;
 use crate::client::pool::Pool;
-use crate::client::queue::{EventQueue, Pulled};
-use crate::support::{Pulls, Seen, To, WIDE, check, handler, message, pool, sorted, spawn};
+use crate::client::queue::EventQueue;
+use crate::support::{Got, Pulls, Seen, To, WIDE, check, handler, message, pool, pull, push, sorted, spawn};
 
 fn waking(pool: &Arc<Pool>) -> (Arc<EventQueue>, Arc<Seen>) {
     let queue = EventQueue::new(Arc::clone(pool), false);
@@ -19,7 +19,7 @@ fn push_three(queue: &Arc<EventQueue>, source: usize) -> [std::thread::JoinHandl
     let pusher = |queue: Arc<EventQueue>, numbers: Vec<u64>| {
         spawn(move || {
             for number in numbers {
-                queue.push(source, [message(number)]);
+                push(&queue, source, [message(number)]);
             }
         })
     };
@@ -44,9 +44,9 @@ fn who_only_pulls_when_woken_misses_nothing() {
         while numbers.len() < 3 {
             seen = woken.called.reaches(seen + 1);
             loop {
-                match queue.pull(0, 1) {
-                    Pulled::Events(events) => numbers.push(events[0].event().ticket),
-                    Pulled::Empty => break,
+                match pull(&queue, 0, 1) {
+                    Got::Events(events) => numbers.push(events[0].event().ticket),
+                    Got::Empty => break,
                     other => panic!("{other:?}"),
                 }
             }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::client::handlers::{Callback, Registration, Selector};
-use crate::session::EventKind;
+use crate::session::{EventKind, EventMut};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -62,7 +62,7 @@ fn full() -> Event {
         (Field::ChannelName, "/chat/1"),
         (Field::RequestId, "id-1"),
     ];
-    let mut event = Event::with_text(EventKind::Reply, &text);
+    let mut event = EventMut::with_text(EventKind::Reply, &text);
     event.status = -42;
     event.state = 13;
     event.previous_state = 12;
@@ -78,7 +78,7 @@ fn full() -> Event {
     event.ticket = (1 << 53) - 1;
     event.client = 0x1001;
     event.channel = 0x1003;
-    event
+    event.freeze()
 }
 
 /// The user data of a request: counts its end, or dies of it.
@@ -88,7 +88,7 @@ struct UserData {
 }
 
 impl Callback for UserData {
-    fn call(&self, _: &Arc<Delivered>) {}
+    fn call(&self, _: &Delivered) {}
 
     fn destroy(&self) {
         self.ended.fetch_add(1, Ordering::SeqCst);
@@ -100,9 +100,9 @@ impl Callback for UserData {
     }
 }
 
-fn reply(event: Event, ended: &'static AtomicUsize, panics: bool) -> Arc<Delivered> {
+fn reply(event: Event, ended: &'static AtomicUsize, panics: bool) -> Delivered {
     let completion = Registration::new(Selector::Reply, Box::new(UserData { ended, panics }));
-    Arc::new(Delivered::reply(event, 0x77, completion))
+    Delivered::reply(event, 0x77, completion)
 }
 
 fn owned(event: Event) -> *mut pond_event {
@@ -164,7 +164,7 @@ fn accessors_tell_what_the_event_holds() {
 
 #[test]
 fn absent_fields_and_null_read_as_empty() {
-    let event = into_raw(Arc::new(Delivered::new(Event::new(EventKind::Wake))));
+    let event = into_raw(Delivered::new(EventMut::new(EventKind::Wake).freeze()));
     for event in [event.cast_const(), null()] {
         for (getter, field, absent) in TEXTS {
             assert_eq!(read(getter, event), absent, "{field:?}");
@@ -242,7 +242,7 @@ fn a_match_answers_for_params_and_query() {
 #[test]
 fn what_does_not_match_is_empty_and_what_cannot_is_refused() {
     let event = owned(full());
-    let nameless = into_raw(Arc::new(Delivered::new(Event::new(EventKind::Writable))));
+    let nameless = into_raw(Delivered::new(EventMut::new(EventKind::Writable).freeze()));
     let cases: [(*const pond_event, *const c_char, i32); 8] = [
         (event, c"user".as_ptr(), status::EMPTY),
         (event, c"".as_ptr(), status::INVALID_ARGUMENT),

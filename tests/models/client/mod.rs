@@ -14,6 +14,8 @@ pub mod queue;
 mod report;
 #[path = "../../../src/client/signal.rs"]
 mod signal;
+#[path = "../../../src/client/store.rs"]
+pub mod store;
 #[path = "../../../src/client/sync.rs"]
 pub mod sync;
 #[path = "../../../src/client/threads.rs"]

@@ -1,0 +1,287 @@
+//! What waits in an event queue: the events of all sources in one order, and how much of each source there is.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::session::{Event, EventKind};
+
+use super::delivered::Delivered;
+
+/// The client behind a source of events.
+pub trait Sink: Send + Sync {
+    /// Runs the handlers for an event.
+    fn deliver(&self, event: &Delivered);
+    /// There is room again: read on.
+    fn resume_reading(&self);
+}
+
+/// How much of a client's inbound frames may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Events that came from frames.
+    pub events: u32,
+    /// Bytes of those frames.
+    pub bytes: u64,
+    /// Undelivered DROPPED events per channel; further ones merge into the last.
+    pub dropped: u32,
+}
+
+/// How much of a source waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Events from frames.
+    pub events: u32,
+    /// Bytes of those frames.
+    pub bytes: u64,
+}
+
+impl Backlog {
+    fn add(&mut self, event: &Event) {
+        if event.frame_bytes > 0 && event.kind != EventKind::Dropped {
+            self.events += 1;
+            self.bytes += u64::from(event.frame_bytes);
+        }
+    }
+}
+
+/// A client, as its queue knows it.
+pub(super) struct Source {
+    pub sink: Option<Arc<dyn Sink>>,
+    bounds: Bounds,
+    backlog: Backlog,
+    reading_paused: bool,
+    /// An event of this source is being delivered right now.
+    pub delivering: bool,
+    /// A detach waits for that event and clears the place itself.
+    pub awaited: bool,
+    /// By channel: undelivered DROPPED events and the number of the last.
+    dropped: HashMap<u64, (u32, u64)>,
+}
+
+struct Item {
+    /// `None`: its client is freed, the event stays.
+    source: Option<u32>,
+    event: Delivered,
+}
+
+/// Events on their way into a store, counted before the lock of the queue is taken.
+pub(super) struct Batch<'a> {
+    events: &'a mut Vec<Delivered>,
+    backlog: Backlog,
+    /// None of them merges with another one.
+    plain: bool,
+}
+
+impl<'a> Batch<'a> {
+    pub fn new(events: &'a mut Vec<Delivered>) -> Self {
+        let mut backlog = Backlog::default();
+        let mut plain = true;
+        for delivered in &*events {
+            backlog.add(delivered.event());
+            plain &= delivered.event().kind != EventKind::Dropped;
+        }
+        Self { events, backlog, plain }
+    }
+}
+
+/// The events of a queue.
+#[derive(Default)]
+pub(super) struct Store {
+    items: VecDeque<Option<Item>>,
+    /// The number of the first item; items are numbered from the birth of the queue on.
+    first: u64,
+    sources: Vec<Option<Source>>,
+}
+
+impl Store {
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// No client uses it.
+    pub fn is_unused(&self) -> bool {
+        self.sources.iter().all(Option::is_none)
+    }
+
+    /// A handler runs for one of its events.
+    pub fn is_delivering(&self) -> bool {
+        self.sources.iter().flatten().any(|source| source.delivering)
+    }
+
+    pub fn attach(&mut self, sink: Arc<dyn Sink>, bounds: Bounds) -> usize {
+        let source = Source {
+            sink: Some(sink),
+            bounds,
+            backlog: Backlog::default(),
+            reading_paused: false,
+            delivering: false,
+            awaited: false,
+            dropped: HashMap::new(),
+        };
+        let place = self.sources.iter().position(Option::is_none);
+        let place = place.unwrap_or_else(|| {
+            self.sources.push(None);
+            self.sources.len() - 1
+        });
+        self.sources[place] = Some(source);
+        place
+    }
+
+    pub fn source(&mut self, place: usize) -> Option<&mut Source> {
+        self.sources.get_mut(place)?.as_mut()
+    }
+
+    /// Its client is freed and waits for nothing: its place is free again.
+    pub fn clear_if(&mut self, place: usize, is_over: fn(&Source) -> bool) {
+        if let Some(entry) = self.sources.get_mut(place)
+            && entry.as_ref().is_some_and(is_over)
+        {
+            *entry = None;
+        }
+    }
+
+    /// Room in a source before its reader has to stop, in events; 0 = stop.
+    pub fn room(&mut self, place: usize, factor: u32, closed: bool) -> u32 {
+        let Some(source) = self.source(place) else {
+            return 0;
+        };
+        let events = source.bounds.events.saturating_mul(factor);
+        let bytes = source.bounds.bytes.saturating_mul(u64::from(factor));
+        let room = if closed || source.backlog.bytes >= bytes {
+            0
+        } else {
+            events.saturating_sub(source.backlog.events)
+        };
+        source.reading_paused = room == 0;
+        room
+    }
+
+    pub fn backlog(&self, place: usize) -> Backlog {
+        match self.sources.get(place) {
+            Some(Some(source)) => source.backlog,
+            _ => Backlog::default(),
+        }
+    }
+
+    /// Appends a batch. Answers how many events were added; what a merge replaces goes to `replaced`.
+    pub fn append(&mut self, place: usize, batch: Batch<'_>, replaced: &mut Vec<Delivered>) -> usize {
+        let Some(Some(source)) = self.sources.get_mut(place) else {
+            return 0;
+        };
+        let before = self.items.len();
+        source.backlog.events += batch.backlog.events;
+        source.backlog.bytes += batch.backlog.bytes;
+        let number = u32::try_from(place).ok();
+        if batch.plain {
+            let items = batch.events.drain(..).map(|event| Some(Item { source: number, event }));
+            self.items.extend(items);
+        } else {
+            for event in batch.events.drain(..) {
+                let dropped = event.event().kind == EventKind::Dropped;
+                let item = Item { source: number, event };
+                if dropped {
+                    replaced.extend(self.push_dropped(place, item));
+                } else {
+                    self.items.push_back(Some(item));
+                }
+            }
+        }
+        self.items.len() - before
+    }
+
+    /// Appends a DROPPED event; answers the one that it was merged with.
+    fn push_dropped(&mut self, place: usize, mut item: Item) -> Option<Delivered> {
+        let number = self.first + self.items.len() as u64;
+        let Some(Some(source)) = self.sources.get_mut(place) else {
+            return None;
+        };
+        let (waiting, last) = source.dropped.entry(item.event.event().channel).or_insert((0, number));
+        if *waiting >= source.bounds.dropped
+            && let Some(Some(merged)) = self.items.get_mut((*last - self.first) as usize)
+        {
+            let count = merged.event.event().count;
+            item.event
+                .event_mut()
+                .edit(|head| head.count = head.count.saturating_add(count));
+            return Some(std::mem::replace(&mut merged.event, item.event));
+        }
+        *waiting += 1;
+        *last = number;
+        self.items.push_back(Some(item));
+        None
+    }
+
+    /// Appends an event that belongs to no client any more.
+    pub fn push_orphan(&mut self, event: Delivered) {
+        self.items.push_back(Some(Item { source: None, event }));
+    }
+
+    /// The next event, and whose it is.
+    pub fn pop(&mut self) -> Option<(Delivered, Option<usize>)> {
+        let Item { source, event } = self.items.pop_front()??;
+        self.first += 1;
+        self.trim();
+        let place = source.map(|place| place as usize);
+        if let Some(source) = place.and_then(|place| self.source(place)) {
+            source.taken(event.event());
+        }
+        Some((event, place))
+    }
+
+    /// The front is an event or there is none.
+    fn trim(&mut self) {
+        while matches!(self.items.front(), Some(None)) {
+            self.items.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// Takes the events of a client out: the replies that still wait for their handlers, and what goes unseen. Replies to be
+    /// pulled stay.
+    pub fn take_out(&mut self, source: usize, replies: &mut Vec<Delivered>, discarded: &mut Vec<Delivered>) {
+        let source = u32::try_from(source).ok();
+        for place in &mut self.items {
+            let Some(item) = place.as_mut().filter(|item| item.source == source && source.is_some()) else {
+                continue;
+            };
+            item.source = None;
+            match item.event.completion() {
+                Some(completion) if !completion.is_callable() => {}
+                Some(_) => replies.extend(place.take().map(|item| item.event)),
+                None => discarded.extend(place.take().map(|item| item.event)),
+            }
+        }
+        self.trim();
+    }
+
+    /// Takes everything out.
+    pub fn clear(&mut self) -> Vec<Delivered> {
+        let left = std::mem::take(&mut self.items);
+        self.first += left.len() as u64;
+        left.into_iter().flatten().map(|item| item.event).collect()
+    }
+}
+
+impl Source {
+    fn taken(&mut self, event: &Event) {
+        if event.kind == EventKind::Dropped {
+            if let Some((waiting, _)) = self.dropped.get_mut(&event.channel) {
+                *waiting -= 1;
+                if *waiting == 0 {
+                    self.dropped.remove(&event.channel);
+                }
+            }
+        } else if event.frame_bytes > 0 {
+            self.backlog.events -= 1;
+            self.backlog.bytes -= u64::from(event.frame_bytes);
+            let half_free =
+                self.backlog.events <= self.bounds.events / 2 && self.backlog.bytes <= self.bounds.bytes / 2;
+            if self.reading_paused && half_free {
+                self.reading_paused = false;
+                if let Some(sink) = &self.sink {
+                    sink.resume_reading();
+                }
+            }
+        }
+    }
+}
