@@ -32,7 +32,7 @@ fn a_handler_that_blocks_delays_no_other_queue() {
         // The second time with threads that wait for work, or are just giving that up.
         for round in 1..=2 {
             for (queue, source) in &queues {
-                push(&queue, *source, [message(round)]);
+                push(queue, *source, [message(round)]);
             }
             over.reaches(2 * round as u32);
         }
