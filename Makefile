@@ -93,6 +93,13 @@ interop: setup-interop lib server ## every scenario against every server, and th
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/interop/run.sh
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/interop/failover/run.sh
 
+setup-bindings:
+	@tools/setup.sh bindings
+
+bindings: bindings-cpp ## builds and tests every binding against real servers
+bindings-cpp: setup-bindings lib server ## the C++ binding: bindings/cpp
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) bindings/cpp/run.sh
+
 .PHONY: setup-bench bench bench-quick bench-micro bench-gate bench-gate-test bench-sizes
 setup-bench:
 	@tools/setup.sh bench
@@ -112,7 +119,7 @@ header: ## writes include/pondsocket.h
 
 clean:
 	$(CARGO) clean
-	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build
+	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build bindings/cpp/build
 
 .PHONY: help lib static install uninstall server examples setup-build setup setup-interop demo test test-rust test-c test-contract test-loops test-examples \
-	test-size valgrind interop reliability fuzz lint header clean
+	test-size valgrind interop setup-bindings bindings bindings-cpp reliability fuzz lint header clean

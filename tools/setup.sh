@@ -5,6 +5,7 @@
 #   setup.sh build    only what building the library and the demo needs
 #   setup.sh test     what the tests need
 #   setup.sh interop  what the servers and clients of other languages need, besides
+#   setup.sh bindings what the bindings and their tests need
 #   setup.sh bench    what the programs need that are measured beside ours
 set -eu
 cd "$(dirname "$0")/.."
@@ -39,6 +40,18 @@ if [ "$what" = interop ]; then
     has npm || need npm
     has go || need golang-go
     has redis-server || need redis-server
+fi
+
+if [ "$what" = bindings ]; then
+    # C++; the Python server is the second one that bindings are tested against.
+    has g++ || need g++
+    has clang++ || need clang
+    has pkg-config || need pkg-config
+    has nm || need binutils
+    python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
+    for pair in doctest/doctest.h:doctest-dev nlohmann/json.hpp:nlohmann-json3-dev; do
+        printf '#include <%s>\n' "${pair%%:*}" | ${CXX:-c++} -std=c++17 -E -x c++ - >/dev/null 2>&1 || need "${pair##*:}"
+    done
 fi
 
 if [ "$what" = bench ]; then
