@@ -1,0 +1,3 @@
+module pondsocket
+
+go 1.24
