@@ -87,6 +87,9 @@ func TestMain(m *testing.M) {
 			continue
 		}
 		servers[kind] = s
+		if kind == "rust" {
+			os.Setenv("POND_EXAMPLE_URL", s.url)
+		}
 	}
 	code := m.Run()
 	for _, s := range servers {
