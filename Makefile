@@ -96,9 +96,15 @@ interop: setup-interop lib server ## every scenario against every server, and th
 setup-bindings:
 	@tools/setup.sh bindings
 
-bindings: bindings-cpp ## builds and tests every binding against real servers
+bindings: bindings-cpp bindings-go ## builds and tests every binding against real servers
 bindings-cpp: setup-bindings lib server ## the C++ binding: bindings/cpp
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) bindings/cpp/run.sh
+
+.PHONY: bindings-go setup-bindings-go
+setup-bindings-go:
+	@tools/setup.sh bindings-go
+bindings-go: setup-bindings-go lib server ## the Go binding: bindings/go
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) bindings/go/run.sh
 
 .PHONY: setup-bench bench bench-quick bench-micro bench-gate bench-gate-test bench-sizes
 setup-bench:

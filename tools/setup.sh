@@ -6,6 +6,7 @@
 #   setup.sh test     what the tests need
 #   setup.sh interop  what the servers and clients of other languages need, besides
 #   setup.sh bindings what the bindings and their tests need
+#   setup.sh bindings-go  what the Go binding and its tests need, by itself
 #   setup.sh bench    what the programs need that are measured beside ours
 set -eu
 cd "$(dirname "$0")/.."
@@ -31,6 +32,14 @@ if [ "$what" = test ]; then
     for pair in libuv:libuv1-dev glib-2.0:libglib2.0-dev sdl2:libsdl2-dev; do
         pkg-config --exists "${pair%%:*}" 2>/dev/null || need "${pair##*:}"
     done
+fi
+
+if [ "$what" = bindings-go ]; then
+    # Debian's package is too old.
+    has go || { echo "setup: Go is missing: install 1.24 or newer" >&2; exit 1; }
+    has pkg-config || need pkg-config
+    # For the second server of its tests.
+    python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
 fi
 
 if [ "$what" = interop ]; then
