@@ -203,7 +203,8 @@ static PyObject *session_drain(PyObject *object, PyObject *args) {
         event = self->batch[self->next++];
         done++;
         handle = pond_event_channel(event);
-        if (channel == NULL || channel->handle != handle) {
+        /* A channel that was freed by its handler has the handle NULL, as client events have. */
+        if (channel == NULL || channel->handle == NULL || channel->handle != handle) {
             Py_XDECREF((PyObject *)channel);
             channel = find_channel(self, handle);
             if (channel == NULL && PyErr_Occurred()) {

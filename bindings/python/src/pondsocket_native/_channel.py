@@ -205,9 +205,10 @@ class Channel:
             timeout: seconds; None = as long as the client tries. The join itself goes on.
 
         Raises:
-            DeclinedError: the server refused, or did not answer within the join timeout (http_status 408).
+            DeclinedError: the server refused.
+            PondTimeoutError: the server did not answer within the join timeout (http_status 408; the channel is then
+                DECLINED), or `timeout` was reached.
             EvictedError, ClosedError: the channel or client was closed meanwhile.
-            PondTimeoutError: `timeout` was reached.
         """
         if params is not None:
             self._core.set_join_params(encode_text(params))

@@ -89,7 +89,7 @@ class InvalidUrlError(InvalidArgumentError):
 
 
 class InvalidStateError(PondError):
-    """Not possible now; also a client or channel that was closed."""
+    """Not possible now."""
 
 
 class TooLargeError(PondError, ValueError):
@@ -105,7 +105,7 @@ class ForkedError(PondError):
 
 
 class ClosedError(PondError):
-    """The channel was left, disconnected, evicted or freed."""
+    """The channel was left, disconnected, evicted or closed, or the client was closed."""
 
 
 class CancelledByClientError(PondError):
@@ -158,7 +158,7 @@ class ServerError(PondError):
 
 BY_STATUS: dict[int, type[PondError]] = {
     -1: InvalidArgumentError,
-    -2: InvalidStateError,
+    -2: ClosedError,
     -3: InvalidArgumentError,
     -4: InvalidJsonError,
     -5: InvalidUrlError,
@@ -187,7 +187,6 @@ BY_STATUS: dict[int, type[PondError]] = {
 EXPLAINED = {
     -2: "this client or channel is closed",
     -12: "this process was forked from one that uses the library: call pondsocket_native.restart_after_fork() first",
-    -22: "no room for more messages now",
 }
 
 
@@ -195,5 +194,5 @@ def from_status(status: int, code: str, message: str, http_status: int, details:
     """The exception for a status and its error fields."""
     kind = BY_STATUS.get(status, PondError)
     return kind(
-        message or EXPLAINED.get(status, ""), status=status, code=code, http_status=http_status, details=details
+        EXPLAINED.get(status) or message, status=status, code=code, http_status=http_status, details=details
     )
