@@ -23,7 +23,7 @@ SECONDS = 20.0
 class NoReader(asyncio.SelectorEventLoop):
     """As Windows' Proactor loop: no add_reader, but sock_recv."""
 
-    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         raise NotImplementedError
 
 
@@ -59,7 +59,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
             error.add_note(f"reported to the loop: {problems}")
             raise
 
-    with asyncio.Runner(loop_factory=LOOPS[pyfuncitem.callspec.params["loop_kind"]]) as runner:
+    with asyncio.Runner(loop_factory=LOOPS[str(pyfuncitem.callspec.params["loop_kind"])]) as runner:
         runner.run(run())
     # A test that provokes some sets a handler of its own.
     assert not problems, problems

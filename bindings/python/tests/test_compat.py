@@ -19,6 +19,7 @@ from pondsocket_native.compat import (
     ClientOptions,
     ConnectionState,
     PondClient,
+    PondEvent,
     PresencePayload,
     ResponseFailedError,
     ResponseTimeoutError,
@@ -62,8 +63,8 @@ async def test_the_calls_of_a_first_program(chat: Server) -> None:
     assert response["text"] == "abc"
     await until(lambda: texts == ["hello"] and users == ["alice"])
     await client.disconnect()
-    assert client.get_state() == ConnectionState.DISCONNECTED == "disconnected"
-    assert channel.channel_state == ChannelState.CLOSED == "CLOSED"
+    assert client.get_state() is ConnectionState.DISCONNECTED and str(client.get_state()) == "disconnected"
+    assert channel.channel_state is ChannelState.CLOSED and str(channel.channel_state) == "CLOSED"
 
 
 async def test_states(own_server: Server) -> None:
@@ -291,7 +292,7 @@ async def test_typed_channels(server: Server) -> None:
     name = room()
     channel = client.create_typed_channel(pond_schema("chat", User), name, {"username": "anna"})
     ping = pond_event("ping", Ping, Pong)
-    told = pond_event("told", Ping)
+    told: PondEvent[Ping, None] = pond_event("told", Ping)
     heard: list[Ping] = []
     users: list[User] = []
     changes: list[TypedPresencePayload[User]] = []

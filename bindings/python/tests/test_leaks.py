@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,7 @@ async def test_messages_are_freed(server: Server) -> None:
         for turn in range(6):
             channel.send("raw", {"frames": [frame], "count": 5000})
             expected = 5000 * (turn + 1)
-            await until(lambda expected=expected: count == expected)
+            await until(partial(lambda expected: count == expected, expected))
             gc.collect()
             if turn == 1:
                 before = resident()

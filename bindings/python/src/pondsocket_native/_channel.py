@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ._client import Client
 
 T = TypeVar("T")
-Handler = Callable[[T], None] | Callable[[T], Awaitable[None]]
+Handler = Callable[[T], object]
 Unsubscribe = Callable[[], None]
 Payload = Mapping[str, Any] | str | bytes | None
 
@@ -169,7 +169,8 @@ class Channel:
         self._inboxes: set[_Inbox] = set()
         self._joining: set[asyncio.Future[None]] = set()
         self._writable: set[asyncio.Future[None]] = set()
-        self._error: PondError | None = None
+        # The state of the last event: it lags behind `state`.
+        self._told = ChannelState.IDLE
         # Messages may follow the join before its caller can ask for them: these wait for the first who does.
         self._kept: deque[Message] | None = deque(maxlen=BUFFER) if keep else None
         self._refresh()
@@ -216,7 +217,7 @@ class Channel:
         client._attach()
         future: asyncio.Future[None] = client._loop().create_future()
         self._core.join()
-        if self.state is ChannelState.JOINED:
+        if self.state is ChannelState.JOINED and self._told is ChannelState.JOINED:
             return
         self._joining.add(future)
         try:
@@ -384,6 +385,7 @@ class Channel:
             self._client._guarded(listener, told)
 
     def _reached(self, state: ChannelState, event: Message) -> None:
+        self._told = state
         if state is ChannelState.JOINED:
             complete(self._joining, None)
         elif state in (ChannelState.CLOSED, ChannelState.DECLINED):

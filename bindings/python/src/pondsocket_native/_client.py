@@ -124,6 +124,8 @@ class Client:
         self._listeners: dict[int, dict[object, Callable[[Any], object]]] = {}
         self._connecting: set[asyncio.Future[None]] = set()
         self._disconnecting: set[asyncio.Future[None]] = set()
+        # The state of the last event: it lags behind `state`.
+        self._told = ClientState.DISCONNECTED
         self._last_error: PondError | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -166,7 +168,7 @@ class Client:
         self._last_error = None
         future: asyncio.Future[None] = self._loop().create_future()
         self._session.connect()
-        if self.state is ClientState.CONNECTED:
+        if self.state is ClientState.CONNECTED and self._told is ClientState.CONNECTED:
             return
         self._connecting.add(future)
         try:
@@ -366,7 +368,7 @@ class Client:
             self._guarded(listener, told)
 
     def _reached(self, event: Message) -> None:
-        state = ClientState(event.state)
+        state = self._told = ClientState(event.state)
         if state is ClientState.CONNECTED:
             self._last_error = None
             complete(self._connecting, None)

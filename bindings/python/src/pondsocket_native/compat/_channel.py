@@ -73,7 +73,7 @@ class Channel:
         self._closed = False
         self._handlers: dict[object, tuple[bytes | None, MessageHandler]] = {}
         self._state_handlers: dict[object, ChannelStateHandler] = {}
-        self._presence_handlers: dict[object, Callable[[Message], None]] = {}
+        self._presence_handlers: dict[object, Callable[[Message], object]] = {}
 
     def __repr__(self) -> str:
         return f"<Channel {self.name!r} {self._state.value}>"
@@ -205,7 +205,7 @@ class Channel:
 
         return self._on_presence(told)
 
-    def _on_presence(self, told: Callable[[Message], None]) -> Unsubscribe:
+    def _on_presence(self, told: Callable[[Message], object]) -> Unsubscribe:
         key = object()
         self._presence_handlers[key] = told
         return lambda: _discard(self._presence_handlers, key)

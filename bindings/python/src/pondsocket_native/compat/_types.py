@@ -75,11 +75,11 @@ class PresencePayload:
     presence: list[PondPresence]
 
 
-ConnectionStateHandler: TypeAlias = Callable[[ConnectionState], None]
-ErrorHandler: TypeAlias = Callable[[BaseException], None]
-ChannelStateHandler: TypeAlias = Callable[[ChannelState], None]
-MessageHandler: TypeAlias = Callable[[Message], None]
-PresenceHandler: TypeAlias = Callable[[PondPresence], None]
-PresenceUpdateHandler: TypeAlias = Callable[[PresencePayload], None]
-UsersChangeHandler: TypeAlias = Callable[[list[PondPresence]], None]
+ConnectionStateHandler: TypeAlias = Callable[[ConnectionState], object]
+ErrorHandler: TypeAlias = Callable[[BaseException], object]
+ChannelStateHandler: TypeAlias = Callable[[ChannelState], object]
+MessageHandler: TypeAlias = Callable[[Message], object]
+PresenceHandler: TypeAlias = Callable[[PondPresence], object]
+PresenceUpdateHandler: TypeAlias = Callable[[PresencePayload], object]
+UsersChangeHandler: TypeAlias = Callable[[list[PondPresence]], object]
 Publisher: TypeAlias = Callable[[Any], Awaitable[None]]
