@@ -96,7 +96,7 @@ interop: setup-interop lib server ## every scenario against every server, and th
 setup-bindings:
 	@tools/setup.sh bindings
 
-bindings: bindings-cpp bindings-go ## builds and tests every binding against real servers
+bindings: bindings-cpp bindings-go bindings-python ## builds and tests every binding against real servers
 bindings-cpp: setup-bindings lib server ## the C++ binding: bindings/cpp
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) bindings/cpp/run.sh
 
@@ -105,6 +105,12 @@ setup-bindings-go:
 	@tools/setup.sh bindings-go
 bindings-go: setup-bindings-go lib server ## the Go binding: bindings/go
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) bindings/go/run.sh
+
+.PHONY: bindings-python setup-bindings-python
+setup-bindings-python:
+	@tools/setup.sh bindings-python
+bindings-python: setup-bindings-python lib server ## the Python binding: bindings/python
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) bindings/python/run.sh
 
 .PHONY: setup-bench bench bench-quick bench-micro bench-gate bench-gate-test bench-sizes
 setup-bench:
@@ -125,7 +131,7 @@ header: ## writes include/pondsocket.h
 
 clean:
 	$(CARGO) clean
-	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build bindings/cpp/build
+	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build bindings/cpp/build bindings/python/build
 
 .PHONY: help lib static install uninstall server examples setup-build setup setup-interop demo test test-rust test-c test-contract test-loops test-examples \
 	test-size valgrind interop setup-bindings bindings bindings-cpp reliability fuzz lint header clean

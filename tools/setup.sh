@@ -7,6 +7,7 @@
 #   setup.sh interop  what the servers and clients of other languages need, besides
 #   setup.sh bindings what the bindings and their tests need
 #   setup.sh bindings-go  what the Go binding and its tests need, by itself
+#   setup.sh bindings-python  what the Python binding and its tests need, by itself
 #   setup.sh bench    what the programs need that are measured beside ours
 set -eu
 cd "$(dirname "$0")/.."
@@ -40,6 +41,14 @@ if [ "$what" = bindings-go ]; then
     has pkg-config || need pkg-config
     # For the second server of its tests.
     python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
+fi
+
+if [ "$what" = bindings-python ]; then
+    has python3 || need python3
+    has readelf && has strip || need binutils
+    python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
+    python3 -c 'import os, sysconfig, sys; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/dev/null ||
+        need python3-dev
 fi
 
 if [ "$what" = interop ]; then
