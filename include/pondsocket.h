@@ -659,7 +659,8 @@ POND_API const char *pond_event_channel_name(const pond_event *event, size_t *le
 /* The event's name as the server sent it; of a LOG event its target. */
 POND_API const char *pond_event_name(const pond_event *event, size_t *len);
 
-/* The payload, byte for byte as the sender wrote it; "{}" when there is none. */
+/* The payload, byte for byte as the sender wrote it; "{}" when there is none. Its strings and brackets are balanced;
+ * whether it is JSON in every detail is for your parser. */
 POND_API const char *pond_event_payload(const pond_event *event, size_t *len);
 
 /* The request id of the frame, as on the wire. */

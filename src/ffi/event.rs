@@ -144,7 +144,8 @@ pub unsafe extern "C" fn pond_event_name(event: *const pond_event, len: *mut usi
     unsafe { text(event, Field::Name, len) }
 }
 
-/// The payload, byte for byte as the sender wrote it; "{}" when there is none.
+/// The payload, byte for byte as the sender wrote it; "{}" when there is none. Its strings and brackets are balanced;
+/// whether it is JSON in every detail is for your parser.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pond_event_payload(event: *const pond_event, len: *mut usize) -> *const c_char {
     // SAFETY: NULL or a live event (rule 7); `len` is NULL or writable (rule 5).

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::scan::{self, Limits, Members};
+use super::payload::{PresenceParts, presence_object, presence_parts};
+use super::scan::{self, Fault, Limits, Members, Reading};
+use super::simd::{Level, end_of_container, plain_end};
 
 /// Who speaks in an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +39,7 @@ impl Action {
 
 /// One envelope. Text without escapes is a slice of the frame; what had escapes is decoded, half surrogate pairs as
 /// U+FFFD. Debug output has neither payload nor text.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Envelope<'a> {
     /// This envelope's own slice of the frame, from '{' to '}'.
     pub text: &'a str,
@@ -52,8 +54,36 @@ pub struct Envelope<'a> {
     /// `requestId`; missing and null are `None`.
     pub request_id: Option<Cow<'a, str>>,
     /// The payload in the server's own bytes, a slice of `text`; `None` when the key is missing.
+    ///
+    /// It is a whole value: a text, a number or a word is JSON, of an array or an object strings and brackets are
+    /// balanced (see [`super::simd`]). Whether it is JSON in every detail is for its reader to check.
     pub payload: Option<&'a str>,
+    /// What a PRESENCE payload consists of, when it was found on the way.
+    parts: Option<PresenceParts<'a>>,
 }
+
+impl<'a> Envelope<'a> {
+    /// The payload taken apart as a [PRESENCE one](presence_parts), without looking at it once more if possible.
+    pub fn presence_parts(&self) -> PresenceParts<'a> {
+        self.parts
+            .unwrap_or_else(|| self.payload.map(presence_parts).unwrap_or_default())
+    }
+}
+
+// Whether the parts are known already is no property of the envelope.
+impl PartialEq for Envelope<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+            && self.action == other.action
+            && self.payload == other.payload
+            && self.action_text == other.action_text
+            && self.event == other.event
+            && self.channel == other.channel
+            && self.request_id == other.request_id
+    }
+}
+
+impl Eq for Envelope<'_> {}
 
 impl std::fmt::Debug for Envelope<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -85,6 +115,7 @@ pub struct FrameError {
 pub struct Frames<'a> {
     frame: &'a str,
     at: usize,
+    reading: Reading,
     empty: bool,
     /// Lines and columns are counted onwards from the last fault, so that many faults take linear time.
     counted: usize,
@@ -100,10 +131,19 @@ pub struct Frames<'a> {
 /// error, and reading goes on at the next line: with the line on which the fault was found if the value began on an
 /// earlier one, else behind it. A frame of nothing but white space gives one error. Payloads may be nested to any
 /// depth, and the time is linear in the frame's length whatever it contains.
+///
+/// The envelope is checked fully, its payload only as [`Envelope::payload`] says; behind a fault both are, for the
+/// frame's sender has lost its trust, and so that no byte is looked at time and again.
 pub fn parse_frame(frame: &str) -> Frames<'_> {
+    parse_frame_as(frame, Reading::Structural(Level::best()))
+}
+
+/// The same, with payloads read in a way of the caller's choice: for tests and benchmarks.
+pub fn parse_frame_as(frame: &str, reading: Reading) -> Frames<'_> {
     Frames {
         frame,
         at: 0,
+        reading,
         empty: true,
         counted: 0,
         line: 1,
@@ -123,7 +163,22 @@ impl<'a> Iterator for Frames<'a> {
             return first.then(|| Err(self.error(start, start..start, "the frame is empty")));
         }
         self.empty = false;
-        match read(self.frame, start) {
+        if let Reading::Structural(level) = self.reading {
+            if let Some(envelope) = read_usual(self.frame, start, level) {
+                self.at = start + envelope.text.len();
+                return Some(Ok(envelope));
+            }
+        }
+        let first = read(self.frame, start, self.reading);
+        // A fault is looked for once more by all of the grammar, which finds the first one and its name.
+        let first = match (first, self.reading) {
+            (Err(_), Reading::Structural(_)) => {
+                self.reading = Reading::Strict;
+                read(self.frame, start, Reading::Strict)
+            }
+            (first, _) => first,
+        };
+        match first {
             Ok((end, read)) => {
                 self.at = end;
                 Some(read.map_err(|problem| self.error(start, start..end, problem)))
@@ -177,23 +232,132 @@ impl Frames<'_> {
 /// What one value is: an envelope, or why it is none.
 type Read<'a> = Result<Envelope<'a>, &'static str>;
 
+/// A member's value, as far as an envelope looks at it.
+#[derive(Clone)]
+enum Value<'a> {
+    Null,
+    Text(Cow<'a, str>),
+    Other,
+}
+
+/// The members of an envelope.
+#[derive(Clone, Copy)]
+enum Member {
+    Action,
+    Event,
+    Channel,
+    RequestId,
+    Payload,
+    Unknown,
+}
+
+/// Reads the envelope at `start` if it is written as the servers write theirs: known keys, each once, no white space
+/// around them, no escapes and no null in their texts. Whatever it does not expect is for [`read`] to judge.
+fn read_usual(frame: &str, start: usize, level: Level) -> Option<Envelope<'_>> {
+    let bytes = frame.as_bytes();
+    if bytes.get(start) != Some(&b'{') {
+        return None;
+    }
+    // Where the texts stand; no text starts at 0.
+    let [mut action, mut event, mut channel, mut request_id] = [(0, 0); 4];
+    let (mut payload, mut parts) = ((0, 0), None);
+    let mut at = start;
+    loop {
+        let rest = bytes.get(at + 1..)?;
+        let (text, length) = match rest.get(1)? {
+            b'a' if rest.starts_with(b"\"action\":\"") => (&mut action, 10),
+            b'e' if rest.starts_with(b"\"event\":\"") => (&mut event, 9),
+            b'c' if rest.starts_with(b"\"channelName\":\"") => (&mut channel, 15),
+            b'r' if rest.starts_with(b"\"requestId\":\"") => (&mut request_id, 13),
+            b'p' if rest.starts_with(b"\"payload\":{") && payload.0 == 0 => {
+                let start = at + 11;
+                let mut end = None;
+                if frame.get(action.0..action.1) == Some("PRESENCE") {
+                    let (found, found_end) = presence_object(frame, start, level);
+                    (parts, end) = (found_end.map(|_| found), found_end);
+                }
+                let end = end.or_else(|| end_of_container(level, bytes, start))?;
+                payload = (start, end);
+                at = end;
+                match bytes.get(at)? {
+                    b',' => continue,
+                    b'}' => break,
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        let start = at + 1 + length;
+        let end = plain_end(bytes, start);
+        if text.0 != 0 || bytes.get(end) != Some(&b'"') {
+            return None;
+        }
+        *text = (start, end);
+        at = end + 1;
+        match bytes.get(at)? {
+            b',' => {}
+            b'}' => break,
+            _ => return None,
+        }
+    }
+    let text = |(start, end)| frame.get(start..end).filter(|_| start != 0);
+    let action = text(action)?;
+    Some(Envelope {
+        text: frame.get(start..=at)?,
+        action: Action::from_wire(action),
+        action_text: Cow::Borrowed(action),
+        event: Cow::Borrowed(text(event)?),
+        channel: Cow::Borrowed(text(channel).unwrap_or_default()),
+        request_id: text(request_id).map(Cow::Borrowed),
+        payload: text(payload),
+        parts,
+    })
+}
+
+fn any_member(frame: &str, at: usize) -> Result<(Member, usize), Fault> {
+    let (key, escaped, start) = scan::key(frame.as_bytes(), at, &Limits::NONE)?;
+    let member = match &*scan::decoded(frame, key, escaped) {
+        "action" => Member::Action,
+        "event" => Member::Event,
+        "channelName" => Member::Channel,
+        "requestId" => Member::RequestId,
+        "payload" => Member::Payload,
+        _ => Member::Unknown,
+    };
+    Ok((member, start))
+}
+
 /// Reads the value at `start`: where it ends, and what it is.
-fn read(frame: &str, start: usize) -> Result<(usize, Read<'_>), scan::Fault> {
-    let Some(mut members) = Members::new(frame, start) else {
-        let end = scan::skip_value(frame.as_bytes(), start, &Limits::NONE)?;
+#[inline(never)]
+fn read(frame: &str, start: usize, reading: Reading) -> Result<(usize, Read<'_>), Fault> {
+    let bytes = frame.as_bytes();
+    let Some(mut members) = Members::new(bytes, start) else {
+        let end = scan::skip_value(bytes, start, &Limits::NONE)?;
         return Ok((end, Err("an envelope must be an object")));
     };
-    let (mut action, mut event, mut channel, mut request_id, mut payload) = (None, None, None, None, None);
-    for member in members.by_ref() {
-        let (key, value) = member?;
-        match &*key {
-            "action" => action = Some(value),
-            "event" => event = Some(value),
-            "channelName" => channel = Some(value),
-            "requestId" => request_id = Some(value),
-            "payload" => payload = Some(value),
-            _ => {}
-        }
+    let (mut action, mut event, mut channel, mut request_id) = (None, None, None, None);
+    let mut payload = None;
+    while let Some(at) = members.next_key()? {
+        let (member, start) = any_member(frame, at)?;
+        let slot = match member {
+            Member::Action => &mut action,
+            Member::Event => &mut event,
+            Member::Channel => &mut channel,
+            Member::RequestId => &mut request_id,
+            Member::Payload => {
+                let end = scan::pass_value(bytes, start, reading)?;
+                payload = frame.get(start..end);
+                members.passed(end);
+                continue;
+            }
+            Member::Unknown => {
+                members.passed(scan::skip_value(bytes, start, &Limits::NONE)?);
+                continue;
+            }
+        };
+        let (value, end) = value(frame, start)?;
+        *slot = Some(value);
+        members.passed(end);
     }
     let end = members.position();
     let text = frame.get(start..end).unwrap_or_default();
@@ -207,23 +371,41 @@ fn read(frame: &str, start: usize) -> Result<(usize, Read<'_>), scan::Fault> {
             channel: optional(channel, "\"channelName\" must be a string or null")?.unwrap_or_default(),
             request_id: optional(request_id, "\"requestId\" must be a string or null")?,
             payload,
+            parts: None,
         })
     };
     Ok((end, envelope()))
 }
 
+/// The value at `start` and its end.
+#[inline]
+fn value(frame: &str, start: usize) -> Result<(Value<'_>, usize), Fault> {
+    let bytes = frame.as_bytes();
+    if bytes.get(start) == Some(&b'"') {
+        let (end, escaped) = scan::string_end(bytes, start + 1, &Limits::NONE)?;
+        return Ok((Value::Text(scan::decoded(frame, start + 1..end, escaped)), end + 1));
+    }
+    let end = scan::skip_value(bytes, start, &Limits::NONE)?;
+    let null = bytes.get(start) == Some(&b'n');
+    Ok((if null { Value::Null } else { Value::Other }, end))
+}
+
 fn required<'a>(
-    value: Option<&'a str>,
+    value: Option<Value<'a>>,
     missing: &'static str,
     mistyped: &'static str,
 ) -> Result<Cow<'a, str>, &'static str> {
-    scan::as_string(value.ok_or(missing)?).ok_or(mistyped)
+    match value.ok_or(missing)? {
+        Value::Text(text) => Ok(text),
+        Value::Null | Value::Other => Err(mistyped),
+    }
 }
 
-fn optional<'a>(value: Option<&'a str>, mistyped: &'static str) -> Result<Option<Cow<'a, str>>, &'static str> {
+fn optional<'a>(value: Option<Value<'a>>, mistyped: &'static str) -> Result<Option<Cow<'a, str>>, &'static str> {
     match value {
-        None | Some("null") => Ok(None),
-        Some(value) => scan::as_string(value).map(Some).ok_or(mistyped),
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Text(text)) => Ok(Some(text)),
+        Some(Value::Other) => Err(mistyped),
     }
 }
 
@@ -436,6 +618,16 @@ mod tests {
                 small.spawn_scoped(scope, read).unwrap().join().unwrap();
             });
         }
+    }
+
+    #[test]
+    fn the_inside_of_a_payload_is_its_readers() {
+        let frame = "{\"action\":\"A\",\"event\":\"e\",\"payload\":{\"a\" 1,}}";
+        assert_eq!(one(frame).payload, Some("{\"a\" 1,}"));
+        assert_eq!(one(&frame.replace(':', " : ")).payload, Some("{\"a\" 1,}"));
+        // Anything else of the envelope is checked, and so is what stands behind a fault.
+        assert_eq!(outline(&frame.replace("payload", "unknown")), [Err(41)]);
+        assert_eq!(outline(&format!("x\n{frame}")), [Err(0), Err(43)]);
     }
 
     #[test]

@@ -5,13 +5,16 @@ pub mod envelope;
 pub mod payload;
 pub mod route;
 mod scan;
+pub mod simd;
 pub mod write;
 
 pub use check::{CheckError, DEFAULT_MAX_OUT, MAX_NESTING};
-pub use envelope::{Action, Envelope, FrameError, Frames, parse_frame};
+pub use envelope::{Action, Envelope, FrameError, Frames, parse_frame, parse_frame_as};
 pub use payload::{
     PresenceKind, PresenceParts, ServerError, connection_id, eviction_reason, is_error_event, is_eviction,
     presence_kind, presence_parts, server_error,
 };
 pub use route::{Pattern, Route};
+pub use scan::Reading;
+pub use simd::Level;
 pub use write::{ClientAction, client_frame};

@@ -1,9 +1,10 @@
 //! What the servers' own payloads say, in whichever of their spellings. All of these take a payload that was read as
-//! part of an envelope, so it is JSON; of anything else they take what they understand up to the first fault.
+//! part of an envelope, so it is balanced, but need not be JSON: they take what they understand up to the first fault.
 
 use std::borrow::Cow;
 
-use super::scan::{self, Members};
+use super::scan::{self, Limits, Members, Reading};
+use super::simd::Level;
 
 /// What happened to somebody, numbered as in the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,11 +46,20 @@ pub struct PresenceParts<'a> {
 
 /// Takes a PRESENCE payload apart.
 pub fn presence_parts(payload: &str) -> PresenceParts<'_> {
-    let [changed, change, users] = pick(payload, ["changed", "change", "presence"]);
-    PresenceParts {
+    let start = scan::skip_space(payload.as_bytes(), 0);
+    presence_object(payload, start, Level::best()).0
+}
+
+/// The parts of the PRESENCE payload that starts at `start`, and its end unless there is a fault before.
+pub(super) fn presence_object(text: &str, start: usize, level: Level) -> (PresenceParts<'_>, Option<usize>) {
+    let mut found = [None; 3];
+    let end = members(text, start, &["changed", "change", "presence"], level, &mut found);
+    let [changed, change, users] = found;
+    let parts = PresenceParts {
         changed: changed.or(change),
         users: users.filter(|users| users.starts_with('[')),
-    }
+    };
+    (parts, end)
 }
 
 /// This connection's id in a CONNECTION payload: `connectionId`, else `id`; `None` for servers that do not tell it.
@@ -132,13 +142,32 @@ pub fn is_eviction(event: &str) -> bool {
 fn pick<'a, const N: usize>(object: &'a str, names: [&str; N]) -> [Option<&'a str>; N] {
     let mut found = [None; N];
     let start = scan::skip_space(object.as_bytes(), 0);
-    let members = Members::new(object, start).into_iter().flatten();
-    for (key, value) in members.map_while(Result::ok) {
-        if let Some(index) = names.iter().position(|name| *name == key) {
-            found[index] = (value != "null").then_some(value);
+    members(object, start, &names, Level::best(), &mut found);
+    found
+}
+
+/// The same into `found`, of the object that starts at `start`. Its end, unless there is a fault before.
+#[inline(never)]
+fn members<'a>(
+    text: &'a str,
+    start: usize,
+    names: &[&str],
+    level: Level,
+    found: &mut [Option<&'a str>],
+) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut members = Members::new(bytes, start)?;
+    while let Some(at) = members.next_key().ok()? {
+        let (key, escaped, start) = scan::key(bytes, at, &Limits::NONE).ok()?;
+        let end = scan::pass_value(bytes, start, Reading::Structural(level)).ok()?;
+        members.passed(end);
+        let key = scan::decoded(text, key, escaped);
+        let index = names.iter().position(|name| *name == key);
+        if let Some(found) = index.and_then(|index| found.get_mut(index)) {
+            *found = text.get(start..end).filter(|value| *value != "null");
         }
     }
-    found
+    Some(members.position())
 }
 
 /// A value that is a string and not empty, decoded.

@@ -1,8 +1,11 @@
-//! A strict JSON scanner that finds where values end. It checks the whole grammar, keeps its own stack (one bit per
-//! level, so that hostile nesting costs neither the thread's stack nor much memory) and is linear in its input.
+//! A JSON scanner that finds where values end. Strict, it checks the whole grammar, keeps its own stack (one bit per
+//! level, so that hostile nesting costs neither the thread's stack nor much memory) and is linear in its input. Arrays
+//! and objects may also be passed over by their structure alone, see [`super::simd`].
 
 use std::borrow::Cow;
 use std::ops::Range;
+
+use super::simd::{Level, end_of_container, plain_end};
 
 /// Where and why a text is not JSON. The message never quotes the text: it may hold secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +59,28 @@ impl Limits {
 const END: &str = "the text ends inside a value";
 const EXPECTED_VALUE: &str = "a value was expected";
 
+/// How arrays and objects are passed over whose inside is the reader's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The whole grammar is checked.
+    Strict,
+    /// Strings and brackets are balanced, see [`super::simd`].
+    Structural(Level),
+}
+
+/// Passes over the value that starts at `at`: a container as `reading` says, anything else strictly.
+#[inline(never)]
+pub(crate) fn pass_value(text: &[u8], at: usize, reading: Reading) -> Result<usize, Fault> {
+    match (reading, text.get(at)) {
+        (Reading::Structural(level), Some(b'{' | b'[')) => {
+            end_of_container(level, text, at).ok_or(Fault::new(at, "brackets or quotes are not balanced"))
+        }
+        _ => skip_value(text, at, &Limits::NONE),
+    }
+}
+
 /// The first byte at or after `at` that is not JSON white space.
+#[inline]
 pub(crate) fn skip_space(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
         at += 1;
@@ -95,6 +119,7 @@ impl Nesting {
 }
 
 /// Checks the value that starts at `at` (no white space before it) and returns where it ends.
+#[inline(never)]
 pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<usize, Fault> {
     let mut nesting = Nesting::default();
     loop {
@@ -157,7 +182,8 @@ fn skip_key(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
 }
 
 /// The raw key that starts at `at`, whether it has escapes, and where its value starts.
-fn key(text: &[u8], at: usize, limits: &Limits) -> Result<(Range<usize>, bool, usize), Fault> {
+#[inline(never)]
+pub(crate) fn key(text: &[u8], at: usize, limits: &Limits) -> Result<(Range<usize>, bool, usize), Fault> {
     match text.get(at) {
         Some(b'"') => {}
         Some(_) => return Err(Fault::new(at, "a key in double quotes was expected")),
@@ -227,39 +253,12 @@ fn skip_number(text: &[u8], mut at: usize, limits: &Limits) -> Result<usize, Fau
     Ok(at)
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// How many of the next bytes are plain string text, eight at a time where possible.
-fn plain_run(text: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        // A byte's high bit is set where it is below 0x20, a quote, or a backslash; the lowest such byte is exact.
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let quote = word ^ (ONES * b'"' as u64);
-        let quote = quote.wrapping_sub(ONES) & !quote;
-        let slash = word ^ (ONES * b'\\' as u64);
-        let slash = slash.wrapping_sub(ONES) & !slash;
-        let found = (control | quote | slash) & HIGHS;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while let Some(&byte) = text.get(at) {
-        if byte < 0x20 || byte == b'"' || byte == b'\\' {
-            break;
-        }
-        at += 1;
-    }
-    at
-}
-
 /// From behind a string's opening quote: where its closing quote is, and whether the string has escapes.
-fn string_end(text: &[u8], mut at: usize, limits: &Limits) -> Result<(usize, bool), Fault> {
+#[inline(never)]
+pub(crate) fn string_end(text: &[u8], mut at: usize, limits: &Limits) -> Result<(usize, bool), Fault> {
     let mut escaped = false;
     loop {
-        at = plain_run(text, at);
+        at = plain_end(text, at);
         match text.get(at) {
             Some(b'"') => return Ok((at, escaped)),
             Some(b'\\') => {
@@ -349,73 +348,56 @@ pub(crate) fn as_string(value: &str) -> Option<Cow<'_, str>> {
     Some(unescape(raw))
 }
 
-/// The members of an object, in order, each value checked as it is passed. Ends after the first fault.
+/// The members of an object, in order. Of each the caller finds out where its value ends, and says so by
+/// [`passed`](Self::passed).
 pub(crate) struct Members<'a> {
-    text: &'a str,
+    text: &'a [u8],
     at: usize,
-    state: State,
-}
-
-#[derive(PartialEq)]
-enum State {
-    First,
-    Next,
-    Done,
+    first: bool,
 }
 
 impl<'a> Members<'a> {
     /// The object that starts at `at`; `None` when no '{' is there.
-    pub fn new(text: &'a str, at: usize) -> Option<Self> {
-        (text.as_bytes().get(at) == Some(&b'{')).then_some(Self {
+    pub fn new(text: &'a [u8], at: usize) -> Option<Self> {
+        (text.get(at) == Some(&b'{')).then_some(Self {
             text,
             at: at + 1,
-            state: State::First,
+            first: true,
         })
     }
 
-    /// Where reading stands: behind the '}' once the members have ended without a fault.
+    /// Where reading stands: behind the '}' once there are no more members.
     pub fn position(&self) -> usize {
         self.at
     }
 
-    fn step(&mut self) -> Result<Option<(Cow<'a, str>, &'a str)>, Fault> {
-        let bytes = self.text.as_bytes();
-        let mut at = skip_space(bytes, self.at);
-        match bytes.get(at) {
-            Some(b'}') => {
-                self.state = State::Done;
-                self.at = at + 1;
-                return Ok(None);
-            }
-            Some(b',') if self.state == State::Next => at = skip_space(bytes, at + 1),
-            Some(_) if self.state == State::Next => {
-                return Err(Fault::new(at, "',' or '}' was expected"));
-            }
-            _ => {}
-        }
-        let (name, escaped, start) = key(bytes, at, &Limits::NONE)?;
-        let end = skip_value(bytes, start, &Limits::NONE)?;
+    /// The value of the last member ended there.
+    pub fn passed(&mut self, end: usize) {
         self.at = end;
-        self.state = State::Next;
-        let name = self.text.get(name).unwrap_or_default();
-        let name = if escaped { unescape(name) } else { Cow::Borrowed(name) };
-        Ok(Some((name, self.text.get(start..end).unwrap_or_default())))
+        self.first = false;
+    }
+
+    /// Where the next member's key should start. `None` behind the last member.
+    #[inline(never)]
+    pub fn next_key(&mut self) -> Result<Option<usize>, Fault> {
+        let at = skip_space(self.text, self.at);
+        match self.text.get(at) {
+            Some(b'}') => {
+                self.at = at + 1;
+                Ok(None)
+            }
+            Some(b',') if !self.first => Ok(Some(skip_space(self.text, at + 1))),
+            Some(_) if !self.first => Err(Fault::new(at, "',' or '}' was expected")),
+            _ => Ok(Some(at)),
+        }
     }
 }
 
-impl<'a> Iterator for Members<'a> {
-    type Item = Result<(Cow<'a, str>, &'a str), Fault>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.state == State::Done {
-            return None;
-        }
-        let step = self.step();
-        if step.is_err() {
-            self.state = State::Done;
-        }
-        step.transpose()
-    }
+/// The text of a string whose inside is `range`, decoded if `escaped`.
+#[inline(never)]
+pub(crate) fn decoded(text: &str, range: Range<usize>, escaped: bool) -> Cow<'_, str> {
+    let raw = text.get(range).unwrap_or_default();
+    if escaped { unescape(raw) } else { Cow::Borrowed(raw) }
 }
 
 /// Line and column of a byte offset, both from 1; columns count characters.

@@ -3,7 +3,7 @@
 use super::channel::Channel;
 use super::event::{BlockBuilder, EventKind, EventMut, Field};
 use super::{ChannelId, Session};
-use crate::protocol::{Envelope, presence_kind, presence_parts};
+use crate::protocol::{Envelope, presence_kind};
 
 const NOBODY: &str = "[]";
 
@@ -16,7 +16,7 @@ impl Session {
     /// The event of a presence frame; one without a list of its own gets its users when it is delivered.
     pub(super) fn presence_event(&self, envelope: &Envelope<'_>) -> Option<EventMut> {
         let kind = presence_kind(&envelope.event)?;
-        let parts = presence_parts(envelope.payload.unwrap_or("{}"));
+        let parts = envelope.presence_parts();
         let parts = [
             (Field::ChannelName, Some(&*envelope.channel)),
             (Field::Changed, parts.changed),
