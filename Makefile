@@ -20,7 +20,8 @@ static: $(LIB)
 # Named crate types: only without the rlib does the whole program get optimised at link time. The linker's wrapper gives
 # SONAME and symbol versions; programs linked with this file look for it by its SONAME.
 $(LIB): $(RUST_SOURCES) packaging/versioned-cc packaging/unique-symbols
-	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib -- $(LINKER)
+	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib -- $(LINKER) \
+		--print native-static-libs=$(CURDIR)/target/release/native-libs
 	packaging/unique-symbols $(STATIC)
 	ln -sf libpondsocket.so target/release/$$(readelf -d $(LIB) | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
 	@touch $@
@@ -29,10 +30,25 @@ ifneq ($(shell uname -s),Darwin)
 LINKER := -C linker=$(CURDIR)/packaging/versioned-cc -C linker-flavor=gcc
 endif
 
-install: lib ## into PREFIX (/usr/local), below DESTDIR if given; what it can be told: packaging/install.sh
-	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" packaging/install.sh install
+# CARGO_C=1: cargo-c, distributors' tool, builds; otherwise what `make lib` made is installed. The files are the same.
+HOST := $(shell $(or $(RUSTC),rustc) -vV | sed -n 's/^host: //p')
+install: $(if $(CARGO_C),lib-cargo-c,lib) ## into PREFIX (/usr/local), below DESTDIR if given; what it can be told: packaging/install.sh
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" $(if $(CARGO_C),BUILD=target/$(HOST)/release) packaging/install.sh install
+lib-cargo-c:
+	CARGO_TARGET_$(shell echo $(HOST) | tr 'a-z-' 'A-Z_')_LINKER=$(CURDIR)/packaging/versioned-cc \
+		$(CARGO) cbuild --release --target $(HOST) --library-type cdylib --library-type staticlib
+	packaging/unique-symbols target/$(HOST)/release/libpondsocket.a
 uninstall: ## takes it away again: the same PREFIX and DESTDIR
 	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" packaging/install.sh uninstall
+dist: lib ## an archive that may be unpacked anywhere, and a .deb: build/dist
+	packaging/dist.sh
+
+test-install: setup-install lib server ## installs, and builds other people's programs with what was installed; the ABI gate
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/install/run.sh
+abi: lib ## does the library still serve programs that were linked with the committed interface?
+	packaging/abi/check.sh
+setup-install:
+	@tools/setup.sh install
 
 server: $(SERVER) ## the server of the demo and the tests
 $(SERVER): $(SERVER_SOURCES)
@@ -133,5 +149,5 @@ clean:
 	$(CARGO) clean
 	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build bindings/cpp/build bindings/python/build
 
-.PHONY: help lib static install uninstall server examples setup-build setup setup-interop demo test test-rust test-c test-contract test-loops test-examples \
+.PHONY: help lib static lib-cargo-c install uninstall dist setup-install test-install abi server examples setup-build setup setup-interop demo test test-rust test-c test-contract test-loops test-examples \
 	test-size valgrind interop setup-bindings bindings bindings-cpp reliability fuzz lint header clean

@@ -5,6 +5,7 @@
 #   setup.sh build    only what building the library and the demo needs
 #   setup.sh test     what the tests need
 #   setup.sh interop  what the servers and clients of other languages need, besides
+#   setup.sh install  what the test of the installation needs
 #   setup.sh bindings what the bindings and their tests need
 #   setup.sh bindings-go  what the Go binding and its tests need, by itself
 #   setup.sh bindings-python  what the Python binding and its tests need, by itself
@@ -58,6 +59,16 @@ if [ "$what" = interop ]; then
     has npm || need npm
     has go || need golang-go
     has redis-server || need redis-server
+fi
+
+if [ "$what" = install ]; then
+    has g++ || need g++
+    has cmake || need cmake
+    has pkg-config || need pkg-config
+    has objcopy || need binutils
+    { has abidiff && has abidw; } || need abigail-tools
+    # What makes a .deb is at home on Debian only.
+    has dpkg-deb || ! has apt-get || need dpkg
 fi
 
 if [ "$what" = bindings ]; then

@@ -11,6 +11,7 @@ set -eu
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 POND_TEST_SERVER=${POND_TEST_SERVER:-$root/target/release/pond-test-server}
+[ -x "$POND_TEST_SERVER" ] || { echo "run.sh: no program $POND_TEST_SERVER (make server, or give an absolute path)" >&2; exit 1; }
 SERVERS=${SERVERS:-rust python}
 VARIANTS=${VARIANTS:-plain sanitized}
 LIBDIR=${LIBDIR:-$root/target/release}
