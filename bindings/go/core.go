@@ -232,7 +232,6 @@ type source struct {
 	pump *pump
 	file *os.File // nil: waits in C
 	raw  syscall.RawConn
-	out  pulled
 }
 
 func (s *source) open(blocking bool) error {
@@ -255,21 +254,61 @@ func (s *source) open(blocking bool) error {
 	return nil
 }
 
-// pull waits for events and takes a batch.
-func (s *source) pull(buffer []byte, records []record) (Status, pulled) {
-	status := Status(statusInterrupted)
-	if s.raw == nil {
-		status = pull(s.pump, forever, buffer, records, &s.out)
-		return status, s.out
+// scratch is what one batch needs. Clients share them, so that an idle one holds none.
+type scratch struct {
+	records [batchSize]record
+	out     pulled
+	block   []byte // payloads are cut from here; what is left serves the next batch
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// Small payloads need no allocation of their own: they are cut from blocks of this size.
+const (
+	blockSize = 16 << 10
+	blockLow  = 1 << 10
+)
+
+func (in *scratch) pull(p *pump, timeout uint32) Status {
+	if len(in.block) < blockLow {
+		in.block = make([]byte, blockSize)
 	}
+	status := pull(p, timeout, in.block, in.records[:], &in.out)
+	if status == statusOK && in.out.count == 0 {
+		in.block = make([]byte, in.out.need)
+		status = pull(p, timeout, in.block, in.records[:], &in.out)
+	}
+	return status
+}
+
+// text is the block of this batch; the next gets the rest.
+func (in *scratch) text() []byte {
+	used := in.block[:in.out.used:in.out.used]
+	in.block = in.block[in.out.used:]
+	return used
+}
+
+// pull waits for events and takes a batch; the scratch is to be given back.
+func (s *source) pull() (Status, *scratch) {
+	if s.raw == nil {
+		in := scratches.Get().(*scratch)
+		return in.pull(s.pump, forever), in
+	}
+	status := Status(statusInterrupted)
+	var in *scratch
 	err := s.raw.Read(func(uintptr) bool {
-		status = pull(s.pump, 0, buffer, records, &s.out)
-		return status != statusEmpty
+		in = scratches.Get().(*scratch)
+		status = in.pull(s.pump, 0)
+		if status == statusEmpty {
+			scratches.Put(in)
+			return false
+		}
+		return true
 	})
 	if err != nil {
-		status = statusInterrupted
+		return statusInterrupted, nil
 	}
-	return status, s.out
+	return status, in
 }
 
 // stop ends a pull, now or to come. Once.

@@ -2,12 +2,6 @@
 
 package pondsocket
 
-// Payloads are cut from blocks of this size, so that small ones need no allocation of their own.
-const (
-	blockSize = 16 << 10
-	blockLow  = 1 << 10
-)
-
 // reader is the state of the reading goroutine.
 type reader struct {
 	*core
@@ -20,26 +14,13 @@ type reader struct {
 // read takes events from the library until the client is closed.
 func (c *core) read() {
 	in := reader{core: c}
-	records := make([]record, batchSize)
-	block, used := make([]byte, blockSize), 0
 	for {
-		if len(block)-used < blockLow {
-			block, used = make([]byte, blockSize), 0
-		}
-		status, got := c.source.pull(block[used:], records)
+		status, got := c.source.pull()
 		if status != statusOK || c.closed() {
-			if status == statusTimeout {
-				continue
-			}
 			break
 		}
-		if got.count == 0 {
-			block, used = make([]byte, max(blockSize, int(got.need))), 0
-			continue
-		}
-		end := used + int(got.used)
-		in.take(records[:got.count], block[used:end:end])
-		used = end
+		in.take(got.records[:got.out.count], got.text())
+		scratches.Put(got)
 		if !c.makeRoom() {
 			break
 		}

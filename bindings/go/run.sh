@@ -69,12 +69,8 @@ expect readme.program '^message: .*hello' '^answer: pong '
 CHAT=$build/chat "$root/examples-c/demo.sh" >"$build/demo.out" || { cat "$build/demo.out" >&2; exit 1; }
 echo "chat: ok, through the demo"
 
-# The bench needs a module from elsewhere.
-if (cd bench && go build -o "$build/bench" .) 2>"$build/bench.log"; then
-    port=${url##*:}
-    timeout 60 "$build/bench" -client binding -count 20000 -parse "${port%%/*}"
-    timeout 60 "$build/bench" -client plain -count 20000 -parse "${port%%/*}"
-else
+# The bench needs a module from elsewhere. What it measures: bench/README.md in the root.
+(cd bench && go vet . && go build -o "$build/bench" .) 2>"$build/bench.log" || {
     echo "run.sh: THE BENCH WAS NOT BUILT: $(tail -n 1 "$build/bench.log")" >&2
     [ "${CI:-}" != true ] || exit 1
-fi
+}
