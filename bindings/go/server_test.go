@@ -149,7 +149,7 @@ func join(t testing.TB, client *Client, name string, params any) *Channel {
 	return channel
 }
 
-// room names a channel of the test's own.
+// chat names a channel of the test's own.
 func chat(t testing.TB) string {
 	return "/chat/" + strings.NewReplacer("/", "-", "#", "-").Replace(t.Name())
 }
