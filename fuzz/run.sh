@@ -11,7 +11,7 @@ seconds=${SECONDS:-60}
 cd "$(dirname "$0")/.."
 command -v cargo-fuzz >/dev/null || { echo 'run.sh: cargo-fuzz is missing: cargo install cargo-fuzz' >&2; exit 1; }
 build=${BUILD:-$PWD/build/fuzz}
-[ $# -gt 0 ] || set -- frame json route url session
+[ $# -gt 0 ] || set -- frame json route url session websocket
 cargo +nightly fuzz build --target-dir "$build/target"
 for target; do
     mkdir -p "$build/corpus/$target" "$build/crashes/$target"
