@@ -174,7 +174,7 @@ impl Link {
     pub fn take(&mut self, max: u32, mut each: impl FnMut(Inbound<'_>)) -> u32 {
         let mut input = self.incoming.bytes();
         let mut count = 0;
-        while count < max && self.end.is_none() && self.out.answers() <= UNSENT_ANSWERS {
+        while count < max && self.end.is_none() && !self.answers_pile_up() {
             let Some(next) = self.decoder.next(&mut input) else {
                 break;
             };

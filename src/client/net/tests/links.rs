@@ -1,3 +1,4 @@
+use std::task::Poll;
 use std::time::Instant;
 
 use super::super::wire::{Socket, Transport};
@@ -245,6 +246,36 @@ async fn a_pong_blocked_behind_a_full_buffer_goes_out_later() {
     let (got, pong) = within(async { tokio::join!(read_some(&mut link, 1), reader) }).await;
     assert_eq!((got.unwrap(), pong), (vec![text("done")], (0x8a, b"!".to_vec())));
     assert_eq!(link.handed_over(), pushed);
+}
+
+#[tokio::test]
+async fn answers_that_can_never_be_sent_do_not_keep_the_link_alive() {
+    let (mut link, mut server) = raw_pair(1 << 20).await;
+    fill(&mut link).await;
+    let pings = frame(0x89, &[b'?'; 100]).repeat(1000);
+    let before = link.bytes_in();
+    server.write_all(&pings).await.unwrap();
+    server.write_all(&frame(0x81, b"behind")).await.unwrap();
+    // More than may wait: reading stops in the midst of what came.
+    let mut read = 0;
+    let stopped = poll_fn(|cx| match link.poll_read(cx) {
+        Poll::Ready(result) => {
+            result.unwrap();
+            read += link.take(64, |inbound| assert_eq!(inbound, Inbound::Ping));
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending if read > 600 => Poll::Ready(()),
+        Poll::Pending => Poll::Pending,
+    });
+    within(stopped).await;
+    assert!((600..1000).contains(&read), "{read}");
+    assert!(link.bytes_in() > before);
+    server.set_zero_linger().unwrap();
+    drop(server);
+    // With the connection the answers are lost; what came is read, then the end is told.
+    let (_, end) = read_all(&mut link).await;
+    assert!(matches!(end, LinkEnd::Lost(_)), "{end:?}");
 }
 
 #[tokio::test]
