@@ -84,13 +84,19 @@ class OneForAllPythons(bdist_wheel):
         super().finalize_options()
 
 
-version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.M) if (
-    ROOT / "Cargo.toml"
-).exists() else None
+
+def version() -> str:
+    """The library's: from the repository, or as the source distribution was made from it."""
+    for file, pattern in ((HERE / "PKG-INFO", r"^Version: (.+)$"), (ROOT / "Cargo.toml", r'^version = "(.+)"$')):
+        if file.exists() and (found := re.search(pattern, file.read_text(encoding="utf-8"), re.M)):
+            return found.group(1)
+    sys.exit("setup.py: neither PKG-INFO nor the repository's Cargo.toml: which version is it?")
+
+
 origin = {"linux": ["-Wl,-rpath,$ORIGIN"], "darwin": ["-Wl,-rpath,@loader_path"]}.get(sys.platform, [])
 
 setup(
-    version=version.group(1) if version else os.environ["POND_VERSION"],
+    version=version(),
     ext_modules=[
         Extension(
             "pondsocket_native._core",

@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent.parent
 
 def run(arguments: list[str], text: str = "") -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-X", "dev", *arguments], input=text, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "default", *arguments], input=text, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout.splitlines()

@@ -72,10 +72,16 @@ class Pump:
         self._reading = loop.create_task(self._read(loop, ours))
 
     async def _read(self, loop: asyncio.AbstractEventLoop, ours: socket.socket) -> None:
-        while True:
-            while self.session.drain(TURN, self._sink, self.report) and not self.session.paused:
-                await asyncio.sleep(0)
-            await loop.sock_recv(ours, 4096)
+        try:
+            while True:
+                while self.session.drain(TURN, self._sink, self.report) and not self.session.paused:
+                    await asyncio.sleep(0)
+                await loop.sock_recv(ours, 4096)
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            # asyncio.run cancels every task when it ends: the program's own may still have a client to close.
+            if self._sockets is not None and self._sockets[0] is ours and not loop.is_closed():
+                self._reading = loop.create_task(self._read(loop, ours))
+            raise
 
     def detach(self) -> None:
         """Stops to deliver."""
