@@ -69,19 +69,25 @@ class Pump:
         self._sockets = (ours, theirs)
         # The library writes a byte to it, without the interpreter's lock: no foreign thread enters Python.
         self.session.set_wake(theirs.fileno())
-        self._reading = loop.create_task(self._read(loop, ours))
+        self._start_reading(loop, ours)
 
-    async def _read(self, loop: asyncio.AbstractEventLoop, ours: socket.socket) -> None:
-        try:
-            while True:
-                while self.session.drain(TURN, self._sink, self.report) and not self.session.paused:
-                    await asyncio.sleep(0)
-                await loop.sock_recv(ours, 4096)
-        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
-            # asyncio.run cancels every task when it ends: the program's own may still have a client to close.
-            if self._sockets is not None and self._sockets[0] is ours and not loop.is_closed():
-                self._reading = loop.create_task(self._read(loop, ours))
-            raise
+    def _start_reading(self, loop: asyncio.AbstractEventLoop, ours: socket.socket) -> None:
+        self._reading = loop.create_task(self._read(ours))
+
+        def ended(task: asyncio.Task[None]) -> None:
+            # asyncio.run cancels every task when it ends, while the program's own may still have a client to close.
+            still_ours = self._sockets is not None and self._sockets[0] is ours and not loop.is_closed()
+            if still_ours and (task.cancelled() or not isinstance(task.exception(), Exception)):
+                self._start_reading(loop, ours)
+
+        self._reading.add_done_callback(ended)
+
+    async def _read(self, ours: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            while self.session.drain(TURN, self._sink, self.report) and not self.session.paused:
+                await asyncio.sleep(0)
+            await loop.sock_recv(ours, 4096)
 
     def detach(self) -> None:
         """Stops to deliver."""
@@ -90,13 +96,14 @@ class Pump:
             if loop is not None and not loop.is_closed():
                 loop.remove_reader(self._fd)
             self._fd = -1
-        if self._sockets is not None:
+        sockets, self._sockets = self._sockets, None
+        reading, self._reading = self._reading, None
+        if sockets is not None:
             self.session.set_wake(-1)
-            if self._reading is not None and loop is not None and not loop.is_closed():
-                self._reading.cancel()
-            for end in self._sockets:
+            if reading is not None and loop is not None and not loop.is_closed():
+                reading.cancel()
+            for end in sockets:
                 end.close()
-            self._reading = self._sockets = None
 
     def drain(self) -> None:
         """Delivers what waits, up to a turn's worth."""
