@@ -19,6 +19,8 @@ fi
 export PKG_CONFIG_PATH="$PREFIX/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
 export LD_LIBRARY_PATH="$PREFIX/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export DYLD_LIBRARY_PATH="$PREFIX/lib${DYLD_LIBRARY_PATH:+:$DYLD_LIBRARY_PATH}"
+# Go's build cache does not look at pkg-config's answer, but at these: without them it may link an earlier library.
+export CGO_CFLAGS="-O2 -g -I$PREFIX/include" CGO_LDFLAGS="-O2 -g -L$PREFIX/lib"
 
 unformatted=$(gofmt -l .)
 [ -z "$unformatted" ] || { echo "run.sh: not formatted: $unformatted" >&2; exit 1; }
