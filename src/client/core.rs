@@ -1,12 +1,12 @@
 //! One client: its session under a lock, its queue, its handlers, and the calls that the C face makes.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use crate::session::hash::FastMap;
 use crate::session::{
     ChannelId, ChannelState, ClientState, Config, EventKind, EventMut, Failure, Field, GOODBYE, Session, Stats, Time,
     panic_failure, status,
@@ -48,9 +48,9 @@ pub struct Completion {
 
 pub(super) struct Shared {
     pub session: Session,
-    pub completions: HashMap<u64, Completion>,
+    pub completions: FastMap<u64, Completion>,
     /// Calls that wait for their reply on the thread that asked.
-    pub calls: HashMap<u64, Option<Delivered>>,
+    pub calls: FastMap<u64, Option<Delivered>>,
     pub watches: Vec<Watch>,
     /// Threads that wait on `changed`.
     pub waiting: u32,
@@ -156,8 +156,8 @@ impl Client {
                 born: Instant::now(),
                 shared: Mutex::new(Shared {
                     session: Session::new(setup.config, driver::seed()),
-                    completions: HashMap::new(),
-                    calls: HashMap::new(),
+                    completions: FastMap::default(),
+                    calls: FastMap::default(),
                     watches: Vec::new(),
                     waiting: 0,
                     driver_runs: false,

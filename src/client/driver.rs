@@ -187,7 +187,7 @@ impl Driver {
                 break;
             };
             // A link that cannot be written any more tells so when it is read; the session keeps account of the frame.
-            if link.push_text(&frame).is_err() {
+            if link.push_text(frame).is_err() {
                 break;
             }
         }

@@ -1,10 +1,10 @@
 //! Registered handlers: found when an event is delivered, run in order of registration, destroyed exactly once.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex};
 
 use crate::inject;
 use crate::protocol::Pattern;
+use crate::session::hash::FastMap;
 use crate::session::{Event, EventKind, Field};
 
 use super::delivered::Delivered;
@@ -200,7 +200,7 @@ pub struct Handlers {
 #[derive(Default)]
 struct Lists {
     /// By target: 0 = the client, else the channel's handle.
-    by_target: HashMap<u64, List>,
+    by_target: FastMap<u64, List>,
     closed: bool,
 }
 

@@ -1,8 +1,9 @@
 //! What waits in an event queue: the events of all sources in one order, and how much of each source there is.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::session::hash::FastMap;
 use crate::session::{Event, EventKind};
 
 use super::delivered::Delivered;
@@ -55,7 +56,7 @@ pub(super) struct Source {
     /// A detach waits for that event and clears the place itself.
     pub awaited: bool,
     /// By channel: undelivered DROPPED events and the number of the last.
-    dropped: HashMap<u64, (u32, u64)>,
+    dropped: FastMap<u64, (u32, u64)>,
 }
 
 struct Item {
@@ -116,10 +117,14 @@ impl Store {
             reading_paused: false,
             delivering: false,
             awaited: false,
-            dropped: HashMap::new(),
+            dropped: FastMap::default(),
         };
         let place = self.sources.iter().position(Option::is_none);
         let place = place.unwrap_or_else(|| {
+            if self.sources.is_empty() {
+                // Nearly all queues have one client.
+                self.sources.reserve_exact(1);
+            }
             self.sources.push(None);
             self.sources.len() - 1
         });

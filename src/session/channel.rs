@@ -61,10 +61,10 @@ impl Session {
     pub fn open_channel(&mut self, name: &str, params: &str) -> ChannelId {
         let id = ChannelId(self.next_channel);
         self.next_channel += 1;
-        self.names.insert(name.to_owned(), id);
+        self.names.insert(name.into(), id);
         self.channels.insert(
             id,
-            Channel {
+            Box::new(Channel {
                 tag: 0,
                 name: name.to_owned(),
                 params: params.to_owned(),
@@ -78,7 +78,7 @@ impl Session {
                 early_lost: 0,
                 users: None,
                 end: None,
-            },
+            }),
         );
         id
     }
@@ -107,9 +107,9 @@ impl Session {
         self.timers.cancel(Timer::Join(id));
         self.writable_wanted.remove(&id);
         if let Some(channel) = self.channels.remove(&id)
-            && self.names.get(&channel.name) == Some(&id)
+            && self.names.get(channel.name.as_str()) == Some(&id)
         {
-            self.names.remove(&channel.name);
+            self.names.remove(channel.name.as_str());
         }
     }
 
@@ -219,13 +219,13 @@ impl Session {
             _ => ("LEAVE_CHANNEL", "{}"),
         };
         let (_, request_id) = self.ids.next();
-        let text = client_frame(action, event, &channel.name, &request_id, payload).into();
+        let text = client_frame(action, event, &channel.name, request_id.as_str(), payload);
         self.wire.push(OutFrame {
             channel: id,
             purpose: Purpose::Membership,
             text,
         });
-        Some(request_id)
+        Some(request_id.as_str().to_owned())
     }
 
     /// A join was not answered in time, or the pause before the next try is over.

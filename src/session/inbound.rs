@@ -233,10 +233,19 @@ impl Session {
     }
 
     /// Delivered while JOINED, kept while the ACKNOWLEDGE is awaited, else nobody's.
-    fn for_members(&mut self, id: ChannelId, event: EventMut) {
-        match self.channel_state(id) {
-            ChannelState::Joined => self.deliver(id, event),
-            ChannelState::Joining | ChannelState::Stalled if self.is_join_of(id, None) => self.keep_early(id, event),
+    fn for_members(&mut self, id: ChannelId, mut event: EventMut) {
+        match self.channels.get(&id) {
+            Some(channel) if channel.state == ChannelState::Joined && event.kind != EventKind::Presence => {
+                event.channel = channel.tag;
+                self.emit(event);
+            }
+            Some(channel) if channel.state == ChannelState::Joined => self.deliver_presence(id, event),
+            Some(channel)
+                if matches!(channel.state, ChannelState::Joining | ChannelState::Stalled)
+                    && self.is_join_of(id, None) =>
+            {
+                self.keep_early(id, event);
+            }
             _ => self.stats.discarded += 1,
         }
     }

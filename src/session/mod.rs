@@ -9,6 +9,7 @@ mod channel;
 pub mod config;
 pub mod event;
 mod fatal;
+pub mod hash;
 mod heartbeat;
 mod inbound;
 mod link;
@@ -20,11 +21,10 @@ pub mod status;
 mod timers;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-
-use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use channel::Channel;
+use hash::{FastMap, FastState};
 use link::Link;
 use random::{Ids, Random};
 use requests::Request;
@@ -92,11 +92,12 @@ pub struct Session {
     /// The server once sent CONNECTION: the legacy grace is off for good.
     seen_connection: bool,
     connection_id: Option<String>,
-    channels: BTreeMap<ChannelId, Channel>,
-    names: HashMap<String, ChannelId>,
+    /// Boxed: the nodes of the map have room for eleven.
+    channels: BTreeMap<ChannelId, Box<Channel>>,
+    names: FastMap<Box<str>, ChannelId>,
     next_channel: u64,
-    requests: HashMap<u64, Request>,
-    tickets: HashMap<u64, u64>,
+    requests: FastMap<u64, Request>,
+    tickets: FastMap<u64, u64>,
     timers: Timers,
     wire: Wire,
     ping: heartbeat::PingState,
@@ -125,10 +126,10 @@ impl Session {
             seen_connection: false,
             connection_id: None,
             channels: BTreeMap::new(),
-            names: HashMap::new(),
+            names: FastMap::with_hasher(FastState::seeded(seed)),
             next_channel: 1,
-            requests: HashMap::new(),
-            tickets: HashMap::new(),
+            requests: FastMap::default(),
+            tickets: FastMap::default(),
             timers: Timers::default(),
             wire: Wire::default(),
             ping: heartbeat::PingState::default(),
@@ -191,7 +192,7 @@ impl Session {
     }
 
     /// The next frame to write, while there is a link for it.
-    pub fn take_frame(&mut self) -> Option<Bytes> {
+    pub fn take_frame(&mut self) -> Option<&[u8]> {
         if self.link.carries_frames() {
             self.wire.take()
         } else {

@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
 use super::event::{BlockBuilder, EventKind, Field};
 use super::status::{self, ChannelState, Failure};
 use super::wire::{OutFrame, Purpose};
@@ -41,22 +39,34 @@ impl Session {
     }
 
     /// Builds a frame once, for whatever becomes of it.
-    pub(super) fn build(&mut self, id: ChannelId, event: &str, payload: &str) -> Result<(u64, Bytes), Failure> {
+    pub(super) fn build(&mut self, id: ChannelId, event: &str, payload: &str) -> Result<(u64, Vec<u8>), Failure> {
         crate::inject::point("session");
         let Some(channel) = self.channels.get(&id) else {
             return Err(Failure::new(status::CLOSED, "the channel is freed"));
         };
         let (number, request_id) = self.ids.next();
-        let text = client_frame(ClientAction::Broadcast, event, &channel.name, &request_id, payload);
+        let text = client_frame(
+            ClientAction::Broadcast,
+            event,
+            &channel.name,
+            request_id.as_str(),
+            payload,
+        );
         frame_size(text.len(), self.config.max_message_out)
             .map_err(|error| Failure::new(status::TOO_LARGE, error.to_string()))?;
-        Ok((number, text.into()))
+        Ok((number, text))
     }
 
     /// Does the JOIN of such a channel fit into a frame?
     pub fn check_join(&self, name: &str, params: &str) -> Result<(), Failure> {
         let request_id = self.ids.text(0);
-        let text = client_frame(ClientAction::JoinChannel, "JOIN_CHANNEL", name, &request_id, params);
+        let text = client_frame(
+            ClientAction::JoinChannel,
+            "JOIN_CHANNEL",
+            name,
+            request_id.as_str(),
+            params,
+        );
         frame_size(text.len(), self.config.max_message_out)
             .map_err(|error| Failure::new(status::TOO_LARGE, error.to_string()))
     }
@@ -82,7 +92,7 @@ impl Session {
     }
 
     /// Puts a built frame where it belongs. An error: nothing is taken.
-    pub(super) fn accept(&mut self, id: ChannelId, purpose: Purpose, text: Bytes) -> Result<(), Failure> {
+    pub(super) fn accept(&mut self, id: ChannelId, purpose: Purpose, text: Vec<u8>) -> Result<(), Failure> {
         self.refuse_ended(id)?;
         let frame = OutFrame {
             channel: id,

@@ -1,6 +1,5 @@
 //! Presence: the list of the last frame, as the server sent it.
 
-use super::channel::Channel;
 use super::event::{BlockBuilder, EventKind, EventMut, Field};
 use super::{ChannelId, Session};
 use crate::protocol::{Envelope, presence_kind};
@@ -10,7 +9,10 @@ const NOBODY: &str = "[]";
 impl Session {
     /// Who is there, as a JSON array: "[]" before any presence frame.
     pub fn presence(&self, id: ChannelId) -> &str {
-        self.channels.get(&id).and_then(Channel::users).unwrap_or(NOBODY)
+        self.channels
+            .get(&id)
+            .and_then(|channel| channel.users())
+            .unwrap_or(NOBODY)
     }
 
     /// The event of a presence frame; one without a list of its own gets its users when it is delivered.

@@ -32,45 +32,80 @@ impl Random {
 /// of ours is known by its look.
 #[derive(Clone, Debug)]
 pub struct Ids {
-    prefix: String,
+    /// The first of them, with zeros for the counter.
+    zero: [u8; ID_LEN],
     last: u64,
 }
 
+/// The text of an id.
+#[derive(Clone, Copy, Debug)]
+pub struct Id([u8; ID_LEN]);
+
+impl Id {
+    /// As it stands in frames.
+    pub fn as_str(&self) -> &str {
+        // Hexadecimal digits and dashes.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+const ID_LEN: usize = 36;
+const PREFIX_LEN: usize = 24;
 const COUNTER_MASK: u64 = 0xFFFF_FFFF_FFFF;
 
 impl Ids {
     /// A prefix of 74 random bits.
     pub fn new(random: &mut Random) -> Self {
         let (a, b) = (random.next(), random.next());
-        let prefix = format!(
-            "{:08x}-{:04x}-4{:03x}-{:x}{:03x}-",
+        let text = format!(
+            "{:08x}-{:04x}-4{:03x}-{:x}{:03x}-{:012x}",
             a >> 32,
             (a >> 16) & 0xFFFF,
             a & 0xFFF,
             8 + (b & 3),
             (b >> 2) & 0xFFF,
+            0,
         );
-        Self { prefix, last: 0 }
+        let mut zero = [b'0'; ID_LEN];
+        for (to, from) in zero.iter_mut().zip(text.bytes()) {
+            *to = from;
+        }
+        Self { zero, last: 0 }
     }
 
     /// The next number and its text.
-    pub fn next(&mut self) -> (u64, String) {
+    pub fn next(&mut self) -> (u64, Id) {
         self.last = (self.last + 1) & COUNTER_MASK;
         (self.last, self.text(self.last))
     }
 
     /// The text of a number.
-    pub fn text(&self, number: u64) -> String {
-        format!("{}{number:012x}", self.prefix)
+    pub fn text(&self, number: u64) -> Id {
+        let mut id = self.zero;
+        let mut left = number;
+        for digit in id[PREFIX_LEN..].iter_mut().rev() {
+            *digit = b"0123456789abcdef"[(left & 15) as usize];
+            left >>= 4;
+        }
+        Id(id)
     }
 
     /// The number of an id that this session has made, `None` for any other.
     pub fn number(&self, id: &str) -> Option<u64> {
-        let digits = id.strip_prefix(self.prefix.as_str())?;
-        let well_formed =
-            digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        let number = u64::from_str_radix(digits, 16).ok()?;
-        (well_formed && number != 0 && number <= self.last).then_some(number)
+        let digits = id.as_bytes().strip_prefix(&self.zero[..PREFIX_LEN])?;
+        if digits.len() != ID_LEN - PREFIX_LEN {
+            return None;
+        }
+        let mut number = 0;
+        for digit in digits {
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            number = number << 4 | u64::from(value);
+        }
+        (number != 0 && number <= self.last).then_some(number)
     }
 }
 
@@ -81,17 +116,18 @@ mod tests {
     #[test]
     fn ids_have_uuid_shape_and_are_recognised() {
         let mut ids = Ids::new(&mut Random::new(7));
-        let (number, text) = ids.next();
+        let (number, id) = ids.next();
+        let text = id.as_str();
         assert_eq!(text.len(), 36);
         let dashes: Vec<usize> = text.match_indices('-').map(|(at, _)| at).collect();
         assert_eq!(dashes, [8, 13, 18, 23]);
         assert_eq!(&text[14..15], "4");
         assert!("89ab".contains(&text[19..20]));
-        assert_eq!(ids.number(&text), Some(number));
-        assert_eq!(ids.number(&ids.text(number + 1)), None, "not made yet");
+        assert_eq!(ids.number(text), Some(number));
+        assert_eq!(ids.number(ids.text(number + 1).as_str()), None, "not made yet");
         assert_eq!(ids.number("ae8c6274-5de5-4dfb-bea2-94490410e0ed"), None);
         let mut others = Ids::new(&mut Random::new(8));
-        assert_eq!(ids.number(&others.next().1), None);
+        assert_eq!(ids.number(others.next().1.as_str()), None);
     }
 
     #[test]

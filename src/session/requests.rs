@@ -131,7 +131,7 @@ impl Session {
         if let Some(channel) = self.channels.get(&request.channel) {
             block.append(Field::ChannelName, &channel.name);
         }
-        block.append(Field::RequestId, &self.ids.text(number));
+        block.append(Field::RequestId, self.ids.text(number).as_str());
         block.append_failure(failure);
         let mut event = block.finish(EventKind::Reply);
         event.status = failure.status;

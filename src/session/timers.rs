@@ -1,9 +1,10 @@
 //! Deadlines by name. Nothing here knows what time it is.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::ChannelId;
 use super::config::Time;
+use super::hash::FastMap;
 
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,7 +32,7 @@ pub(super) enum Timer {
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     order: BTreeSet<(Time, Timer)>,
-    at: HashMap<Timer, Time>,
+    at: FastMap<Timer, Time>,
 }
 
 impl Timers {

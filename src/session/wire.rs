@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
 use super::ChannelId;
 
 /// What a frame is for; decides what becomes of it when the link dies.
@@ -24,7 +22,7 @@ pub(super) enum Purpose {
 pub(super) struct OutFrame {
     pub channel: ChannelId,
     pub purpose: Purpose,
-    pub text: Bytes,
+    pub text: Vec<u8>,
 }
 
 impl std::fmt::Debug for OutFrame {
@@ -67,11 +65,10 @@ impl Wire {
     }
 
     /// The next frame for the driver.
-    pub fn take(&mut self) -> Option<Bytes> {
+    pub fn take(&mut self) -> Option<&[u8]> {
         let frame = self.waiting.pop_front()?;
-        let text = frame.text.clone();
         self.taken.push_back(frame);
-        Some(text)
+        self.taken.back().map(|frame| frame.text.as_slice())
     }
 
     /// The driver knows `total` frames of this link to be handed over in full. Calls `each` with every newly handed one
@@ -153,7 +150,7 @@ mod tests {
         OutFrame {
             channel: ChannelId(1),
             purpose,
-            text: Bytes::from_static(b"{}"),
+            text: b"{}".to_vec(),
         }
     }
 
