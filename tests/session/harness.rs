@@ -134,7 +134,7 @@ impl Peer {
                 && let Some(frame) = self.session.take_frame()
             {
                 idle = false;
-                let sent = Sent::parse(&frame);
+                let sent = Sent::parse(frame);
                 self.ledger.took(&sent);
                 self.sent.push(sent);
                 self.taken += 1;
