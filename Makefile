@@ -138,6 +138,18 @@ bench: setup-bench lib ## measures everything against everybody, about 40 minute
 bench-quick: setup-build lib ## ours beside a bare WebSocket client, two minutes
 	bench/run.py --quick $(BENCH)
 
+bench-micro: ## single functions of the lower floors
+	cd bench && CARGO_TARGET_DIR=$(CURDIR)/build/bench/target $(CARGO) bench --locked -p bench-micro
+
+bench-gate: ## instructions per message of this tree against the commit BASE (main), by callgrind
+	bench/gate/gate.py $(or $(BASE),main) $(GATE)
+
+bench-gate-test: ## shows that the gate can fail
+	bench/gate/gate.py --self-test
+
+bench-sizes: ## builds the shared library in its variants, about 20 minutes: writes the table in docs/performance.md
+	bench/sizes.py
+
 lint: ## format and clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
