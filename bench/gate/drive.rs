@@ -1,6 +1,6 @@
 //! The same work every time, for `bench/gate/gate.py` to count instructions of: `gate_drive WORK N`.
 //!
-//! It is built as an example of the library, so that the library's own profile holds; it uses the two lower floors only, which know
+//! It is built as a program of the library's package, so that the library's own profile holds; it uses the two lower floors only, which know
 //! neither clocks nor sockets.
 
 use std::hint::black_box;
@@ -11,8 +11,7 @@ use pondsocket::session::{ChannelId, ChannelState, Config, EventKind, Field, Ses
 type Error = Box<dyn std::error::Error>;
 
 const ROOM: &str = "/room/00";
-const GREETING: &str =
-    r#"{"event":"CONNECTION","action":"CONNECT","channelName":"GATEWAY","requestId":"c","payload":{"connectionId":"c"}}"#;
+const GREETING: &str = r#"{"event":"CONNECTION","action":"CONNECT","channelName":"GATEWAY","requestId":"c","payload":{"connectionId":"c"}}"#;
 
 /// A session that has joined the room.
 fn joined() -> Result<(Session, ChannelId), Error> {
@@ -58,13 +57,23 @@ fn frame(kind: &str) -> Result<String, Error> {
         "text" => broadcast(&format!(r#"{{"n":"00000000","x":"{}"}}"#, "日本語の文章".repeat(215))),
         "dense" => {
             let items: Vec<String> = (0..60)
-                .map(|at| format!(r#"{{"id":{at},"x":{},"y":{}.5,"on":true,"tag":"t{at}","at":[{at},-1,null]}}"#, at * 37, at * 91))
+                .map(|at| {
+                    format!(
+                        r#"{{"id":{at},"x":{},"y":{}.5,"on":true,"tag":"t{at}","at":[{at},-1,null]}}"#,
+                        at * 37,
+                        at * 91
+                    )
+                })
                 .collect();
             broadcast(&format!(r#"{{"n":"00000000","x":[{}]}}"#, items.join(",")))
         }
         "presence" => {
             let users: Vec<String> = (0..1000)
-                .map(|user| format!(r#"{{"id":"user-{user:04}","name":"Name of user {user:04}","status":"online","typing":false}}"#))
+                .map(|user| {
+                    format!(
+                        r#"{{"id":"user-{user:04}","name":"Name of user {user:04}","status":"online","typing":false}}"#
+                    )
+                })
                 .collect();
             format!(
                 r#"{{"event":"UPDATE","requestId":"5f0c2a34-9d1e-4b7a-8c55-0123456789ab","channelName":"{ROOM}","action":"PRESENCE","payload":{{"changed":{{"n":"00000000"}},"presence":[{}]}}}}"#,
@@ -83,7 +92,11 @@ fn receive(kind: &str, count: u64) -> Result<u64, Error> {
     for _ in 0..count {
         session.text_frame(black_box(&frame), 0);
         while let Some(event) = session.poll_event() {
-            black_box((event.text(Field::Name), event.text(Field::Payload), event.text(Field::Users)));
+            black_box((
+                event.text(Field::Name),
+                event.text(Field::Payload),
+                event.text(Field::Users),
+            ));
             seen += 1;
         }
     }
@@ -96,7 +109,9 @@ fn send(count: u64) -> Result<u64, Error> {
     let mut taken = 1;
     for _ in 0..count {
         check::object(black_box(&payload), "payload").map_err(|error| error.to_string())?;
-        session.send(room, "put", &payload).map_err(|error| format!("{error:?}"))?;
+        session
+            .send(room, "put", &payload)
+            .map_err(|error| format!("{error:?}"))?;
         if black_box(session.take_frame()).is_some() {
             taken += 1;
             session.handed_over(taken);
@@ -131,7 +146,13 @@ fn ask(count: u64) -> Result<u64, Error> {
 fn words(count: u64) -> Result<u64, Error> {
     let mut seen = 0;
     for _ in 0..count {
-        let frame = client_frame(ClientAction::Broadcast, "put", ROOM, "id", black_box(r#"{"n":"00000000"}"#));
+        let frame = client_frame(
+            ClientAction::Broadcast,
+            "put",
+            ROOM,
+            "id",
+            black_box(r#"{"n":"00000000"}"#),
+        );
         for envelope in parse_frame(std::str::from_utf8(&frame)?) {
             seen += u64::from(envelope.is_ok_and(|envelope| envelope.payload.is_some()));
         }

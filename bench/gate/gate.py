@@ -43,9 +43,17 @@ def check_out(commit, name):
     shutil.rmtree(tree, ignore_errors=True)
     run("git", "worktree", "prune")
     run("git", "worktree", "add", "--detach", tree, commit)
-    (tree / "examples").mkdir(exist_ok=True)
-    shutil.copy(HERE / "drive.rs", tree / "examples" / "gate_drive.rs")
+    place_driver(tree, HERE / "drive.rs")
+    # The driver needs no other form of the library: one build less.
+    manifest = tree / "Cargo.toml"
+    manifest.write_text(re.sub(r"crate-type = \[.*\]", 'crate-type = ["rlib"]', manifest.read_text()))
     return tree
+
+
+def place_driver(tree, source):
+    """As a program of the package: its release profile holds, and no development dependency is built."""
+    (tree / "src" / "bin").mkdir(exist_ok=True)
+    shutil.copy(source, tree / "src" / "bin" / "gate_drive.rs")
 
 
 def cargo(tree, *arguments, may_fail=False):
@@ -59,16 +67,16 @@ def cargo(tree, *arguments, may_fail=False):
 
 def build(tree, name, end_to_end):
     """The driver, and the library if asked for."""
-    arguments = ("build", "--quiet", "--release", "--locked", "--example", "gate_drive")
+    arguments = ("build", "--quiet", "--release", "--locked", "--bin", "gate_drive")
     if not cargo(tree, *arguments, may_fail=True):
         # The floors' functions have changed since: that commit's own driver knows its own.
         own = tree / "bench" / "gate" / "drive.rs"
         if not own.exists():
             sys.exit(f"gate.py: the driver does not build with {name}, and {name} has none of its own")
-        shutil.copy(own, tree / "examples" / "gate_drive.rs")
+        place_driver(tree, own)
         cargo(tree, *arguments)
     driver = BUILD / f"drive-{name}"
-    shutil.copy(BUILD / "target" / "release" / "examples" / "gate_drive", driver)
+    shutil.copy(BUILD / "target" / "release" / "gate_drive", driver)
     library = None
     if end_to_end:
         cargo(tree, "rustc", "--quiet", "--release", "--locked", "--lib", "--crate-type", "cdylib")

@@ -104,7 +104,7 @@ fn content(plan: &Plan, number: u32) -> String {
             let users: Vec<String> = (0..1000)
                 .map(|user| {
                     format!(
-                        r#"{{"id":"user-{user:04}","name":"Name of user {user:04}","status":"online","since":{},"typing":false}}"#,
+                        r#"{{"id":"user-{user:04}","name":"Name of this user {user:04}","status":"present","since":{},"typing":false}}"#,
                         1_700_000_000 + user
                     )
                 })
