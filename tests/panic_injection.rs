@@ -11,7 +11,7 @@ use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pondsocket::ffi::types::*;
 use pondsocket::ffi::{channel::*, channel_on::*, client::*, event::*, library::*, queue::*, subscribe::*};
@@ -22,6 +22,7 @@ use pondsocket::session::status;
 use server::Server;
 
 const WAIT: u32 = 20_000;
+const LIMIT: Duration = Duration::from_secs(20);
 const LOG_ERROR: i32 = 1;
 /// Enough for every point that one conversation passes.
 const MOST: u32 = 80;
@@ -135,7 +136,7 @@ impl Conversation {
 
     /// Up to a joined channel, and a question that is answered. A lost session needs another connect and join.
     fn talk(&self) {
-        for _ in 0..4 {
+        for _ in 0..20 {
             if self.try_to_talk() {
                 return;
             }
@@ -150,7 +151,7 @@ impl Conversation {
             return false;
         }
         again(|| pond_channel_join(channel));
-        if told(unsafe { pond_channel_wait_state(channel, 13, WAIT, null_mut()) }) != 0 {
+        if !self.wait_joined() {
             return false;
         }
         let sent = again(|| unsafe { pond_channel_send(channel, c"said".as_ptr(), c"{\"a\":1}".as_ptr(), null_mut()) });
@@ -167,6 +168,17 @@ impl Conversation {
         unsafe { pond_event_free(reply) };
         self.drain();
         sent == 0 && request == 0 && called == 0
+    }
+
+    /// A panic that came between the connect and the join leaves the join waiting for another connect.
+    fn wait_joined(&self) -> bool {
+        let begun = Instant::now();
+        loop {
+            match told(unsafe { pond_channel_wait_state(self.channel, 13, 50, null_mut()) }) {
+                status::TIMEOUT if pond_client_state(self.client) != 1 && begun.elapsed() < LIMIT => {}
+                other => return other == 0,
+            }
+        }
     }
 
     fn close(self) {
@@ -251,7 +263,7 @@ fn walk(point: &'static str, at_least: u32) {
     let url = std::ffi::CString::new(server.url()).unwrap();
     let (done, watch) = mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
-        if watch.recv_timeout(Duration::from_secs(240)) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if watch.recv_timeout(Duration::from_secs(600)) == Err(mpsc::RecvTimeoutError::Timeout) {
             eprintln!("{point}: hangs");
             std::process::abort();
         }

@@ -105,12 +105,16 @@ fn a_program_that_does_not_read_stops_the_server() {
     let growth = Growth::begin();
     let rules = Rules {
         inbound: (100_000, 4 << 20),
+        // Until the pause a busy machine must answer in time; the pause is longer.
+        pong_ms: 2_000,
         ..Rules::default()
     };
     let mut peer = Peer::new(&hostile.url(), &rules);
     peer.connect();
     peer.channel("/room");
     still(&written);
+    // In a pause no pong is missed.
+    std::thread::sleep(Duration::from_millis(u64::from(rules.ping_ms + 2 * rules.pong_ms)));
     assert!(written.load(Ordering::Relaxed) < LIMIT, "TCP pushes back");
     let stats = peer.stats();
     assert!(stats.inbound_bytes >= 4 << 20, "{} bytes wait", stats.inbound_bytes);
