@@ -93,11 +93,14 @@ valgrind: lib server examples ## memcheck: quick start and C tests
 	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/examples.sh quickstart
 	VALGRIND=1 POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/c/run.sh
 
-reliability: setup lib server ## faults, hostile servers, misuse under load, panics, a short soak (about ten minutes; the long part: docs/reliability.md)
-	$(CARGO) test --test reliability
-	$(CARGO) test --features inject --test panic_injection
+reliability-ci: setup lib server ## faults, panics, misuse under load, simulation, a short soak: what fits CI (some 6 minutes)
+	$(CARGO) test --features inject --test reliability --test panic_injection
+	POND_SIM_SECONDS=60 $(CARGO) test --test session -- --nocapture simulation::simulation
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/reliability/hammer/run.sh
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/reliability/soak/run.sh
+
+reliability: reliability-ci ## the same, longer, and every seeded bug: some 75 minutes (docs/reliability.md)
+	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/reliability/long.sh
 
 fuzz: ## every fuzz target for SECONDS (60) each; needs the nightly toolchain and cargo-fuzz
 	SECONDS=$(or $(SECONDS),60) fuzz/run.sh
@@ -162,4 +165,4 @@ clean:
 	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build bindings/cpp/build bindings/python/build
 
 .PHONY: help lib static lib-cargo-c install uninstall dist setup-install test-install abi server examples setup-build setup setup-interop demo test test-rust test-c test-contract test-loops test-examples \
-	test-size valgrind interop setup-bindings bindings bindings-cpp reliability fuzz lint header clean
+	test-size valgrind interop setup-bindings bindings bindings-cpp reliability reliability-ci fuzz lint header clean

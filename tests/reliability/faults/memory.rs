@@ -11,8 +11,11 @@ use super::{SLACK, alone, until};
 
 type Counter = Arc<AtomicU64>;
 
-/// How much the resident memory of this process grew at most.
-pub struct Growth(u64);
+/// How much the memory of this process grew at most.
+pub struct Growth {
+    resident: u64,
+    reserved: u64,
+}
 
 fn status(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -24,11 +27,20 @@ impl Growth {
     pub fn begin() -> Self {
         // Makes the peak start anew from what is resident now.
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
-        Self(status("VmRSS:"))
+        Self {
+            resident: status("VmRSS:"),
+            reserved: status("VmPeak:"),
+        }
+    }
+
+    /// What was reserved and never used counts, too.
+    pub fn reserved_below(&self, bound: u64, what: &str) {
+        let grown = status("VmPeak:").saturating_sub(self.reserved);
+        assert!(grown < bound, "{what}: reserved memory grew by {grown} bytes");
     }
 
     pub fn below(&self, bound: u64, what: &str) {
-        let grown = status("VmHWM:").saturating_sub(self.0);
+        let grown = status("VmHWM:").saturating_sub(self.resident);
         println!(
             "{what}: resident memory grew by {} KiB at most, the bound is {} KiB",
             grown >> 10,
@@ -273,4 +285,6 @@ fn an_announced_length_takes_no_memory() {
         ev.kind == super::peer::CLIENT_STATE && ev.previous == 3
     });
     growth.below(16 << 20, "a frame of 512 MiB that is only announced");
+    // Stacks and heaps of threads are reserved, too.
+    growth.reserved_below(384 << 20, "a frame of 512 MiB that is only announced");
 }

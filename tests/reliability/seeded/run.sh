@@ -20,7 +20,7 @@ fresh() {
 }
 
 run() { # test, log
-    (cd "$scratch/tree" && timeout 300 cargo test --offline --test reliability -- --exact "$1") >"$2" 2>&1
+    (cd "$scratch/tree" && timeout 300 cargo test --offline --features inject --test reliability -- --exact "$1") >"$2" 2>&1
 }
 
 bad=0
@@ -30,7 +30,7 @@ for patch in "$@"; do
     fresh
     patch -s -p1 -d "$scratch/tree" <"$patch" || { echo "$name: does not apply any more"; bad=1; continue; }
     # A bug that does not compile is caught by nobody.
-    (cd "$scratch/tree" && cargo test --offline --test reliability --no-run) >"$scratch/log" 2>&1 || {
+    (cd "$scratch/tree" && cargo test --offline --features inject --test reliability --no-run) >"$scratch/log" 2>&1 || {
         echo "$name: does not compile"; tail -20 "$scratch/log"; bad=1; continue
     }
     if run "$test" "$scratch/log"; then
