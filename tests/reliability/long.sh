@@ -50,7 +50,7 @@ step $((SIMULATION + 1800)) simulation env CARGO_PROFILE_DEV_OPT_LEVEL=2 CARGO_T
 if command -v valgrind >/dev/null; then
     "$CARGO" build --lib || failed=$((failed + 1))
     step 1800 memcheck env VALGRIND=memcheck CALLS=20000 tests/reliability/hammer/run.sh
-    step 1800 memcheck-bugs env VALGRIND=memcheck CALLS=2000 tests/reliability/hammer/run.sh bugs
+    step 1800 memcheck-bugs env VALGRIND=memcheck CALLS=20000 tests/reliability/hammer/run.sh bugs
 else
     skip memcheck "valgrind is missing"
 fi
