@@ -142,7 +142,7 @@ bench-quick: setup-build lib ## ours beside a bare WebSocket client, two minutes
 	bench/run.py --quick $(BENCH)
 
 bench-micro: ## single functions of the lower floors
-	cd bench && CARGO_TARGET_DIR=$(CURDIR)/build/bench/target $(CARGO) bench --locked -p bench-micro
+	cd bench/micro && CARGO_TARGET_DIR=$(CURDIR)/build/bench/target $(CARGO) bench
 
 bench-gate: ## instructions per message of this tree against the commit BASE (main), by callgrind
 	bench/gate/gate.py $(or $(BASE),main) $(GATE)

@@ -11,6 +11,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -33,7 +34,9 @@ class Server:
     """The synthetic server; its lines about ended connections are kept."""
 
     def __init__(self, core):
-        command = [str(TARGET / "release" / "bench-server"), "--tls-dir", str(BUILD / "tls")]
+        # Of its own: another run would write its authority over ours.
+        self.tls = tempfile.TemporaryDirectory(prefix="tls-", dir=BUILD)
+        command = [str(TARGET / "release" / "bench-server"), "--tls-dir", self.tls.name]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.urls = json.loads(self.process.stdout.readline())
         self.pin(core)
@@ -50,6 +53,7 @@ class Server:
     def stop(self):
         self.process.terminate()
         self.process.wait()
+        self.tls.cleanup()
 
 
 class Contestant:
@@ -110,7 +114,7 @@ class Runner:
         self.server.pin(core if workload.pinned == "together" else self.server_core)
         env = dict(os.environ, BENCH_STARTED_NS=str(time.clock_gettime_ns(time.CLOCK_MONOTONIC)))
         if workload.secure:
-            env["BENCH_CA"] = str(BUILD / "tls" / "ca.pem")
+            env["BENCH_CA"] = os.path.join(self.server.tls.name, "ca.pem")
         try:
             done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT, cwd=contestant.folder,
                                   preexec_fn=lambda: os.sched_setaffinity(0, {core}))
@@ -124,7 +128,7 @@ class Runner:
     def count(self, workload, contestant):
         """How many messages take about as long as asked for."""
         if workload.count:
-            return min(workload.count, 200) if self.options.quick else workload.count, ""
+            return workload.count, ""
         key = "wall_us" if workload.metric == "wall" else "cpu_us"
         count, aim = 4 * max(64, workload.channels), self.options.seconds * 1e6
         while True:
@@ -135,9 +139,9 @@ class Runner:
             if spent >= aim / 8 or count >= 5_000_000:
                 break
             count = min(int(count * min(max(aim / 4 / spent, 2), 30)), 5_000_000)
-        # Every channel gets as many.
-        count = max(int(count * aim / spent), 64)
-        return min(count, 9_000_000) // workload.channels * workload.channels or workload.channels, ""
+        # Every channel, and every thread, gets as many.
+        step = max(workload.channels, 4)
+        return max(min(int(count * aim / spent), 9_000_000) // step, 16) * step, ""
 
     def measure(self, workload):
         takers = [c for c in self.contestants if c.can(workload)]
