@@ -131,11 +131,11 @@ setup-bindings-python:
 bindings-python: setup-bindings-python lib server ## the Python binding: bindings/python
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) bindings/python/run.sh
 
-.PHONY: setup-bench bench bench-quick bench-micro bench-gate bench-gate-test bench-sizes
+.PHONY: setup-bench bench bench-quick bench-micro bench-gate bench-gate-test bench-sizes lint-bench
 setup-bench:
 	@tools/setup.sh bench
 
-bench: setup-bench lib ## measures everything against everybody, about 40 minutes: writes docs/performance.md
+bench: setup-bench lib ## measures everything against everybody, about 25 minutes: writes docs/performance.md
 	bench/run.py --write $(BENCH)
 
 bench-quick: setup-build lib ## ours beside a bare WebSocket client, two minutes
@@ -152,6 +152,13 @@ bench-gate-test: ## shows that the gate can fail
 
 bench-sizes: ## builds the shared library in its variants, about 20 minutes: writes the table in docs/performance.md
 	bench/sizes.py
+
+lint-bench: ## format and clippy of bench/, which is not of the workspace: needs its dependencies, some minutes the first time
+	cd bench && $(CARGO) fmt --all --check
+	cd bench/micro && $(CARGO) fmt --check
+	rustfmt --check --edition 2024 bench/gate/drive.rs
+	cd bench && CARGO_TARGET_DIR=$(CURDIR)/build/bench/target $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	cd bench/micro && CARGO_TARGET_DIR=$(CURDIR)/build/bench/target $(CARGO) clippy --all-targets -- -D warnings
 
 lint: ## format and clippy
 	$(CARGO) fmt --all --check

@@ -5,7 +5,7 @@ import math
 import re
 import statistics
 
-from workloads import WORKLOADS, target
+from workloads import RIVALS, WORKLOADS, target
 
 BY_ID = {workload.id: workload for workload in WORKLOADS}
 UNITS = {"cpu": "µs CPU", "wall": "µs wall", "idle": "KiB", "start": "ms"}
@@ -13,13 +13,12 @@ UNITS = {"cpu": "µs CPU", "wall": "µs wall", "idle": "KiB", "start": "ms"}
 
 def medians(result):
     """Of each contestant: median, ratio to bare of the same round, its spread, speed, lost, reordered."""
-    base = {row["round"]: row for row in result["rows"].get("bare", [])}
     found = {}
     for name, rows in result["rows"].items():
         if not rows:
             continue
-        ratios = [row["value"] / base[row["round"]]["value"] for row in rows if row["round"] in base and base[row["round"]]["value"]]
-        speeds = [speed(row) / speed(base[row["round"]]) for row in rows if row["round"] in base and "wall_us" in row]
+        ratios = [row["ratio"] for row in rows if "ratio" in row]
+        speeds = [row["speed"] for row in rows if "speed" in row]
         found[name] = {
             "value": statistics.median(row["value"] for row in rows),
             "ratio": statistics.median(ratios) if ratios else None,
@@ -34,8 +33,9 @@ def medians(result):
     return found
 
 
-def speed(row):
-    return row["received"] / max(row["wall_us"], 1)
+def ours(name):
+    """The library, or a binding of it."""
+    return name.startswith("pond") or "binding" in name
 
 
 def reached(workload, name, numbers):
@@ -66,7 +66,7 @@ def losses(numbers):
     return text
 
 
-def workload_text(workload, result, _target):
+def workload_text(workload, result):
     """For the terminal."""
     lines = [f"== {workload.title}; {UNITS[workload.metric]}; load {result['load'][0]:.1f} to {result['load'][1]:.1f}"]
     for name, numbers in medians(result).items():
@@ -104,8 +104,9 @@ def order(name, columns):
     """Ours first, then bare and the rest by what they cost."""
     for _, numbers in columns:
         if name in numbers and numbers[name]["ratio"] is not None:
-            return (0 if name == "bare" else 1 if name.startswith("pond") else 2, numbers[name]["ratio"])
-    return (3, 0)
+            place = 0 if name == "bare" else 1 if name == "bare-lto" else 2 if name.startswith("pond") else 3 if ours(name) else 4
+            return (place, numbers[name]["ratio"])
+    return (5, 0)
 
 
 def targets_table(results):
@@ -120,14 +121,32 @@ def targets_table(results):
             seen = f"{short(numbers['value'])} KiB" if idle else short(numbers["ratio"])
             spread = "–" if idle else f"{short(numbers['low'])} to {short(numbers['high'])}"
             lines.append(f"| {workload.title} | {results['titles'][name]} | {text}{' KiB' if idle else ''} | {seen} | {spread} | {'yes' if ok else '**no**'} |")
-    ours = [(BY_ID[r["workload"]], name, n) for r in results["workloads"] for name, n in medians(r).items() if name.startswith("pond")]
+    ours = [(BY_ID[r["workload"]], name, n) for r in results["workloads"] for name, n in medians(r).items() if ours(name)]
     lost = sum(n["lost"] for _, _, n in ours)
     sent = sum(n["sent"] for _, _, n in ours)
     reordered = sum(n["reordered"] for _, _, n in ours)
-    lines.append(f"| lost or reordered in any of them | all ways | 0 | {lost} of {sent:,} lost, {reordered} trials reordered | – | {'yes' if not lost + reordered else '**no**'} |")
+    lines.append(f"| lost or reordered in any of them | all ways, bindings too | 0 | {lost} of {sent:,} lost, {reordered} trials reordered | – | {'yes' if not lost + reordered else '**no**'} |")
     flood = [n["speed"] for w, name, n in ours if w.id == "small" and name == "pond-push"]
     if flood and flood[0]:
         lines.append(f"| 200 B broadcast, throughput (wall) | library threads | ≥ 0.7 of bare | {short(flood[0])} | – | {'yes' if flood[0] >= 0.7 else '**no**'} |")
+    return "\n".join(lines)
+
+
+def rivals_table(results):
+    """What a program gains that takes our binding in the place of its language's client."""
+    lines = ["| 200 B broadcast | in the place of | target: cheaper by | seen | lowest to highest | reached |", "|---|---|--:|--:|--:|---|"]
+    rows = next((r["rows"] for r in results["workloads"] if r["workload"] == "small"), {})
+    for name, rival, wanted in RIVALS:
+        theirs = {row["round"]: row["ratio"] for row in rows.get(rival, []) if "ratio" in row}
+        gains = [theirs[row["round"]] / row["ratio"] for row in rows.get(name, []) if row.get("ratio") and row["round"] in theirs]
+        titles = [results["titles"].get(n, n) for n in (name, rival)]
+        if not gains:
+            lines.append(f"| {titles[0]} | {titles[1]} | {'≥ %s' % wanted if wanted else '–'} | not measured | – | – |")
+            continue
+        gain = statistics.median(gains)
+        text = f"≥ {wanted}" if wanted else "–"
+        verdict = "–" if not wanted else "yes" if gain >= wanted else "**no**"
+        lines.append(f"| {titles[0]} | {titles[1]} | {text} | {short(gain)} | {short(min(gains))} to {short(max(gains))} | {verdict} |")
     return "\n".join(lines)
 
 
@@ -143,7 +162,7 @@ def details(results):
             parts.append(
                 f"| {results['titles'][name]} | {short(n['value'])} | {short(n['ratio'])} | {short(n['low'])} to {short(n['high'])} | {short(n['speed'])} | {losses(n)} |"
             )
-        parts += [f"\nNot measured: {results['titles'][name]}: {why.splitlines()[-1]}" for name, why in result["failures"].items()]
+        parts += [f"\nFailed: {results['titles'][name]}: {why.splitlines()[-1]}" for name, why in result["failures"].items()]
         parts.append("")
     return "\n".join(parts)
 
@@ -152,6 +171,8 @@ def measured(results):
     m = results["machine"]
     pinned = "the server on one core, the client on the other" if results["cores"][0] != results["cores"][1] else "one core for all"
     missing = f" Not set up, not measured: {', '.join(results['missing'])}." if results["missing"] else ""
+    if results.get("repeated"):
+        missing += f" Measured again: {', '.join(BY_ID[name].title for name in results['repeated'])}."
     return f"""\
 {results['date']}, {m['cpu']}, {m['cores']} cores, {m['system']}, {m['rustc']}; commit {m['commit']}, library of {m['library_bytes']:,} bytes.
 Medians of {results['rounds']} interleaved rounds (idle: of fewer), {results['seconds']} s of CPU time each; {pinned}. {results['minutes']:.0f} minutes in all.{missing}
@@ -159,6 +180,10 @@ Medians of {results['rounds']} interleaved rounds (idle: of fewer), {results['se
 ### Targets
 
 {targets_table(results)}
+
+### In the place of other languages' clients: CPU time of a message
+
+{rivals_table(results)}
 
 ### Everybody: ratio to bare tokio-tungstenite of the same round (idle: KiB per connection)
 
@@ -181,6 +206,7 @@ def write_page(docs, results):
     page = docs / "performance.md"
     page.write_text(replace(page.read_text(), "measured", measured(results)))
     (docs / "performance.svg").write_text(plot(results))
+    print(f"written: {page} and performance.svg", flush=True)
 
 
 PLOTTED = ("small", "dense", "text", "presence", "ask64", "put")
@@ -200,9 +226,9 @@ def plot(results):
         parts.append(f'<text x="{x + 12}" y="{row_top + 16}" font-weight="bold">{workload.title}</text>')
         for place, name in enumerate(names):
             y, ratio = row_top + 26 + place * (bar + 4), numbers[name]["ratio"]
-            colour = "#c2410c" if name.startswith("pond") else "#334155" if name == "bare" else "#94a3b8"
+            colour = "#c2410c" if name.startswith("pond") else "#334155" if name.startswith("bare") else "#fb923c" if ours(name) else "#94a3b8"
             title = results["titles"][name].replace("`", "").replace("libpondsocket, ", "ours: ").replace("official ", "")
-            title = title.replace("tokio-tungstenite + serde RawValue + C callback", "tungstenite + serde").replace("&", "&amp;")
+            title = title.replace("tokio-tungstenite + serde RawValue + C callback", "tungstenite + serde").replace(" and encoding/json", "").replace("&", "&amp;")
             parts.append(f'<text x="{x + left - 6}" y="{y + 12}" text-anchor="end">{title}</text>')
             parts.append(f'<rect x="{x + left}" y="{y}" width="{max(scale(ratio), 1):.1f}" height="{bar}" fill="{colour}"/>')
             parts.append(f'<text x="{x + left + max(scale(ratio), 1) + 5:.1f}" y="{y + 12}">{short(ratio)}</text>')
@@ -217,3 +243,13 @@ def plot(results):
         f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
         f'<text x="12" y="22" font-size="15">{head}</text>' + "".join(parts) + "</svg>\n"
     )
+
+
+if __name__ == "__main__":
+    import json
+    import pathlib
+    import sys
+
+    if len(sys.argv) != 3:
+        sys.exit("usage: report.py RESULTS DOCS: writes DOCS/performance.md and .svg from the results of a run")
+    write_page(pathlib.Path(sys.argv[2]), json.loads(pathlib.Path(sys.argv[1]).read_text()))

@@ -22,8 +22,12 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "bench"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", BUILD / "target"))
-QUICK = ("bare", "serde", "pond-push", "pond-next", "pond-many", "pond-dispatch", "pond-call")
-LIMIT = 60
+QUICK = ("bare", "bare-lto", "serde", "pond-push", "pond-next", "pond-many", "pond-dispatch", "pond-call")
+# Seconds until a contestant counts as stuck, and how often one may fail at a workload before it is left out.
+LIMIT, IDLE_LIMIT = 30, 120
+PATIENCE = 2
+NEEDED = {"idle": {"connections", "rss_kib"}, "start": {"joined_us"}}
+RESULT = {"received", "in_order", "cpu_us", "wall_us"}
 
 
 def say(text):
@@ -65,7 +69,7 @@ class Contestant:
     def can(self, workload):
         if workload.only and self.name not in workload.only:
             return False
-        return workload.mode in self.modes or (self.name == "bare" and workload.base_mode in self.modes)
+        return workload.mode in self.modes or (self.name.startswith("bare") and workload.base_mode in self.modes)
 
 
 def contestants(names, libdir, include):
@@ -81,9 +85,13 @@ def contestants(names, libdir, include):
             continue
         setup = [filled(part, places) for part in description["setup"]]
         env = dict(os.environ, CARGO_TARGET_DIR=str(TARGET))
-        done = subprocess.run(setup, cwd=path.parent, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode != 0:
-            missing[path.parent.name] = done.stdout.strip()[-400:]
+        try:
+            done = subprocess.run(setup, cwd=path.parent, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            why = done.stdout.strip()[-400:] if done.returncode != 0 else None
+        except OSError as error:
+            why = str(error)
+        if why is not None:
+            missing.update((name, why) for name in wanted)
             continue
         found += [Contestant(path.parent, name, variant, places) for name, variant in wanted.items()]
     return found, missing
@@ -115,21 +123,32 @@ class Runner:
         env = dict(os.environ, BENCH_STARTED_NS=str(time.clock_gettime_ns(time.CLOCK_MONOTONIC)))
         if workload.secure:
             env["BENCH_CA"] = os.path.join(self.server.tls.name, "ca.pem")
+        limit = IDLE_LIMIT if workload.metric == "idle" else LIMIT
         try:
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT, cwd=contestant.folder,
-                                  preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+            done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace", timeout=limit,
+                                  cwd=contestant.folder, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
         except subprocess.TimeoutExpired:
-            return None, f"not over in {LIMIT} s"
+            return None, f"not over in {limit} s"
+        except OSError as error:
+            return None, str(error)
         lines = done.stdout.strip().splitlines()
         if done.returncode != 0 or not lines:
-            return None, (done.stderr.strip() or f"status {done.returncode}")[-300:]
-        return json.loads(lines[-1]), ""
+            return None, (done.stderr.strip() or f"status {done.returncode}, no result")[-300:]
+        try:
+            result = json.loads(lines[-1])
+            if not NEEDED.get(workload.metric, RESULT) <= result.keys():
+                raise ValueError
+        except (ValueError, AttributeError):
+            return None, f"no result: {lines[-1][:200]}"
+        return result, ""
 
     def count(self, workload, contestant):
         """How many messages take about as long as asked for."""
         if workload.count:
             return workload.count, ""
         key = "wall_us" if workload.metric == "wall" else "cpu_us"
+        # Every channel, and every thread, gets as many.
+        step = max(workload.channels, 4)
         count, aim = 4 * max(64, workload.channels), self.options.seconds * 1e6
         while True:
             result, why = self.trial(workload, contestant, count)
@@ -138,14 +157,12 @@ class Runner:
             spent = max(result[key], 1)
             if spent >= aim / 8 or count >= 5_000_000:
                 break
-            count = min(int(count * min(max(aim / 4 / spent, 2), 30)), 5_000_000)
-        # Every channel, and every thread, gets as many.
-        step = max(workload.channels, 4)
+            count = min(int(count * min(max(aim / 4 / spent, 2), 30)), 5_000_000) // step * step
         return max(min(int(count * aim / spent), 9_000_000) // step, 16) * step, ""
 
     def measure(self, workload):
         takers = [c for c in self.contestants if c.can(workload)]
-        rows, failures, counts = {c.name: [] for c in takers}, {}, {}
+        rows, failures, counts, failed = {c.name: [] for c in takers}, {}, {}, dict.fromkeys((c.name for c in takers), 0)
         load = [os.getloadavg()[0]]
         for contestant in takers:
             counts[contestant.name], why = self.count(workload, contestant)
@@ -157,15 +174,25 @@ class Runner:
             rounds = min(rounds, 2 if self.options.quick else 3)
         for number in range(rounds):
             shift = number % max(len(takers), 1)
+            this_round = {}
             for contestant in takers[shift:] + takers[:shift]:
                 name = contestant.name
-                if not counts[name]:
+                if not counts[name] or failed[name] >= PATIENCE:
                     continue
                 result, why = self.trial(workload, contestant, counts[name])
                 if result is None:
                     failures[name] = why
+                    failed[name] += 1
                     continue
-                rows[name].append(dict(result, round=number, count=counts[name], value=value(workload, result, counts[name])))
+                this_round[name] = dict(result, round=number, count=counts[name], value=value(workload, result))
+            # What each is compared with stands in its own row, so that rows of several runs may stand beside each other.
+            base = this_round.get("bare")
+            for name, row in this_round.items():
+                if base and base["value"]:
+                    row["ratio"] = row["value"] / base["value"]
+                    if base.get("received") and "wall_us" in row:
+                        row["speed"] = speed(row) / speed(base)
+                rows[name].append(row)
         load.append(os.getloadavg()[0])
         time.sleep(0.05)
         busy = [line["cpu_us"] / max(line["messages"], 1) for line in self.server.lines[first_line:]]
@@ -178,13 +205,43 @@ class Runner:
         }
 
 
-def value(workload, result, count):
+def speed(row):
+    return row["received"] / max(row["wall_us"], 1)
+
+
+def value(workload, result):
     """Microseconds per message; KiB per connection; ms until joined."""
     if workload.metric == "idle":
         return result["rss_kib"] / result["connections"]
     if workload.metric == "start":
         return result["joined_us"] / 1000
     return result["wall_us" if workload.metric == "wall" else "cpu_us"] / max(result["received"], 1)
+
+
+def merged(old, new, names):
+    """The old results with the new ones in their place: whole workloads, or these contestants of them."""
+    for result in new["workloads"]:
+        before = next((w for w in old["workloads"] if w["workload"] == result["workload"]), None)
+        if before is None:
+            old["workloads"].append(result)
+        elif not names:
+            before.clear()
+            before.update(result)
+        else:
+            for name in names:
+                before["failures"].pop(name, None)
+                for part in ("rows", "failures"):
+                    if name in result[part]:
+                        before[part][name] = result[part][name]
+    place = {workload.id: number for number, workload in enumerate(WORKLOADS)}
+    old["workloads"].sort(key=lambda w: place.get(w["workload"], len(place)))
+    old["titles"].update(new["titles"])
+    old["missing"] = sorted((set(old["missing"]) - set(new["titles"])) | (set(new["missing"]) - set(old["titles"])))
+    old["repeated"] = sorted(set(old.get("repeated", [])) | {w["workload"] for w in new["workloads"]})
+    old["minutes"] += new["minutes"]
+    for part in ("machine", "date"):
+        old[part] = new[part]
+    return old
 
 
 def machine(libdir):
@@ -206,57 +263,72 @@ def main():
     parser.add_argument("--lib", type=pathlib.Path, default=ROOT / "target" / "release", help="where libpondsocket is")
     parser.add_argument("--include", type=pathlib.Path, default=ROOT / "include")
     parser.add_argument("--quick", action="store_true", help="two minutes: ours beside bare, fewer workloads, no page")
-    parser.add_argument("--rounds", type=int, default=0, help="how often each (9, quick: 5)")
-    parser.add_argument("--seconds", type=float, default=0, help="CPU time of one measure (0.6, quick: 0.12)")
-    parser.add_argument("--contestants", default="", help="names, by comma")
+    parser.add_argument("--rounds", type=int, default=0, help="how often each (5, quick: 3)")
+    parser.add_argument("--seconds", type=float, default=0, help="CPU time of one measure (0.4, quick: 0.12)")
+    parser.add_argument("--contestants", default="", help="names, by comma; the bare client comes along")
     parser.add_argument("--workloads", default="", help="ids, by comma")
-    parser.add_argument("--write", action="store_true", help="write docs/performance.md and .svg")
-    parser.add_argument("--results", type=pathlib.Path, default=BUILD / "results.json", help="where the raw results go")
+    parser.add_argument("--merge", action="store_true",
+                        help="put what is measured into the last results, in the place of the same workloads (and contestants, if named)")
+    parser.add_argument("--write", action="store_true", help="write performance.md and .svg")
+    parser.add_argument("--docs", type=pathlib.Path, default=ROOT / "docs", help="where the page is that is written")
+    parser.add_argument("--results", type=pathlib.Path, default=BUILD / "results.json", help="where the raw results are")
     options = parser.parse_args()
-    options.rounds = options.rounds or (5 if options.quick else 9)
-    options.seconds = options.seconds or (0.12 if options.quick else 0.6)
+    options.rounds = options.rounds or (3 if options.quick else 5)
+    options.seconds = options.seconds or (0.12 if options.quick else 0.4)
     options.lib = options.lib.resolve()
     if not any((options.lib / f"libpondsocket.{end}").exists() for end in ("so", "dylib")):
         sys.exit(f"run.py: no libpondsocket in {options.lib}: build it first, with make lib")
+    ids = [name for name in options.workloads.split(",") if name]
+    if unknown := set(ids) - {w.id for w in WORKLOADS}:
+        sys.exit(f"run.py: no such workloads: {', '.join(sorted(unknown))}; there are {', '.join(w.id for w in WORKLOADS)}")
+    chosen = [w for w in WORKLOADS if (w.id in ids if ids else w.quick or not options.quick)]
+    before = json.loads(options.results.read_text()) if options.merge else None
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     BUILD.mkdir(parents=True, exist_ok=True)
 
     env = dict(os.environ, CARGO_TARGET_DIR=str(TARGET))
     subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", "-p", "bench-server"], cwd=HERE, env=env, check=True)
-    names = [name for name in options.contestants.split(",") if name] or (list(QUICK) if options.quick else [])
+    named = [name for name in options.contestants.split(",") if name]
+    names = ["bare", *named] if named else list(QUICK) if options.quick else []
     found, missing = contestants(names, options.lib, options.include.resolve())
-    found.sort(key=lambda contestant: contestant.name != "bare")
+    found.sort(key=lambda contestant: not contestant.name.startswith("bare"))
+    if unknown := set(names) - {c.name for c in found} - set(missing):
+        sys.exit(f"run.py: no such contestants: {', '.join(sorted(unknown))}")
     for name, why in missing.items():
         say(f"NOT SET UP: {name}: {why}")
-    ids = [name for name in options.workloads.split(",") if name]
-    chosen = [w for w in WORKLOADS if (w.id in ids if ids else w.quick or not options.quick)]
 
     started = time.time()
     runner = Runner(options, found)
     results = {"machine": machine(options.lib), "rounds": options.rounds, "seconds": options.seconds, "quick": options.quick,
+               "date": time.strftime("%Y-%m-%d", time.gmtime(started)), "minutes": 0,
                "cores": [runner.server_core, runner.client_core], "missing": sorted(missing),
                "titles": {c.name: c.title for c in found}, "workloads": []}
     try:
         for workload in chosen:
             result = runner.measure(workload)
             results["workloads"].append(result)
-            say(report.workload_text(workload, result, target))
+            results["minutes"] = (time.time() - started) / 60
+            say(report.workload_text(workload, result))
+            if not options.merge:
+                # After each: what was measured is not lost with what was not.
+                options.results.write_text(json.dumps(results))
     finally:
         runner.server.stop()
-    results["minutes"] = (time.time() - started) / 60
-    results["date"] = time.strftime("%Y-%m-%d", time.gmtime(started))
-    options.results.write_text(json.dumps(results))
-    say(report.overview(results))
-    if options.write:
-        report.write_page(ROOT / "docs", results)
     failed = [f"{r['workload']}: {name}: {why}" for r in results["workloads"] for name, why in r["failures"].items()]
     wrong = [f"{r['workload']}: {name}" for r in results["workloads"] for name, rows in r["rows"].items() for row in rows
-             if name.startswith("pond") and "received" in row and (row["received"] != row["count"] or not row["in_order"])]
+             if report.ours(name) and "received" in row and (row["received"] != row["count"] or not row["in_order"])]
+    if before:
+        results = merged(before, results, named)
+        options.results.write_text(json.dumps(results))
+    say(report.overview(results))
+    if options.write:
+        report.write_page(options.docs, results)
     for line in failed:
         say(f"FAILED: {line}")
     for line in wrong:
         say(f"LOST OR REORDERED BY OURS: {line}")
+    say(f"{results['minutes']:.1f} minutes")
     if missing and os.environ.get("CI") == "true":
         sys.exit(1)
     sys.exit(1 if wrong or any(": pond" in line or ": bare" in line for line in failed) else 0)

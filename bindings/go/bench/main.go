@@ -200,7 +200,11 @@ func puts(c contestant, count, threads int) {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			for n := range count / threads {
+			share := count / threads
+			if t < count%threads {
+				share++
+			}
+			for n := range share {
 				check(c.send("put", numbered{number(n), strconv.Itoa(t), filler}))
 			}
 		}()
