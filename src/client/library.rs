@@ -49,7 +49,7 @@ impl Library {
             default_tls: OnceCell::new(),
         });
         let weak = Arc::downgrade(&library);
-        let thread = threads::spawn("pond-io", move || {
+        let body = move || {
             runtime.block_on(stop.notified());
             // Waits for name lookups that are under way.
             drop(runtime);
@@ -57,7 +57,8 @@ impl Library {
                 lock(&library.io).over = true;
                 library.ended.notify_all();
             }
-        })?;
+        };
+        let thread = threads::spawn("pond-io", Box::new(body))?;
         lock(&library.io).thread = Some(thread);
         Ok(library)
     }

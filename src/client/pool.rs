@@ -54,7 +54,7 @@ impl Pool {
         let finished: Vec<_> = inner.handles.extract_finished();
         inner.threads += 1;
         let pool = Arc::clone(self);
-        match threads::spawn("pond-dispatch", move || pool.work_until_idle()) {
+        match threads::spawn("pond-dispatch", Box::new(move || pool.work_until_idle())) {
             Ok(handle) => inner.handles.push(handle),
             // Threads ran out: the job stays, and the next one tries again. (Nothing is logged here: locks are held.)
             Err(_) => inner.threads -= 1,

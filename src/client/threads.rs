@@ -15,8 +15,8 @@ pub fn set_spawn_guard(guard: SpawnGuard) {
     let _ = GUARD.set(guard);
 }
 
-/// Starts a named thread.
-pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+/// Starts a named thread. (The body is boxed so that std's machinery is compiled once for all of them.)
+pub fn spawn(name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
     let mut body = Some(body);
     let mut result = None;
     let mut start = || {

@@ -4,7 +4,7 @@
 //! generation grows with each use and a spent slot is retired, so a stale key never finds another object. On 32 bit the
 //! generation is short and stale detection is best effort.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::session::{Failure, status};
 
@@ -25,12 +25,18 @@ const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 /// A freed slot rests until so many others are free, which spreads the generations.
 const RESTING: usize = 64;
+/// So many stale keys are not worth a pass.
+const KEPT_STALE: usize = 8;
 
 struct Slot {
     generation: u32,
     object: Option<Object>,
     /// The client, and for a channel's subscription the channel: with them it goes stale.
     owners: [u64; 2],
+    /// What goes stale with it. Keys that went stale before stay until they are more than half.
+    owned: Vec<u64>,
+    /// The live ones of these.
+    live: usize,
 }
 
 /// All live handles.
@@ -38,7 +44,6 @@ struct Slot {
 pub struct Registry {
     slots: Vec<Slot>,
     free: VecDeque<usize>,
-    owned: HashMap<u64, HashSet<u64>>,
 }
 
 fn key_of(index: usize, generation: u32) -> u64 {
@@ -79,6 +84,8 @@ impl Registry {
                     generation: 0,
                     object: None,
                     owners: [0; 2],
+                    owned: Vec::new(),
+                    live: 0,
                 });
                 self.free.push_front(self.slots.len() - 1);
                 self.slots.len() - 1
@@ -93,9 +100,40 @@ impl Registry {
         let slot = &mut self.slots[index];
         slot.object = Some(object);
         slot.owners = owners;
-        for owner in owners.into_iter().filter(|owner| *owner != 0) {
-            self.owned.entry(owner).or_default().insert(key);
+        for owner in owners {
+            if let Some(owner) = self.slot_mut(owner) {
+                owner.owned.push(key);
+                owner.live += 1;
+            }
         }
+    }
+
+    fn slot_mut(&mut self, key: u64) -> Option<&mut Slot> {
+        let (index, generation) = place_of(key)?;
+        self.slots
+            .get_mut(index)
+            .filter(|slot| slot.generation == generation && slot.object.is_some())
+    }
+
+    /// One that `owner` owned went stale.
+    fn disown(&mut self, owner: u64) {
+        let Some(slot) = self.slot_mut(owner) else { return };
+        slot.live = slot.live.saturating_sub(1);
+        if slot.owned.len() <= 2 * slot.live + KEPT_STALE {
+            return;
+        }
+        let mut owned = std::mem::take(&mut slot.owned);
+        owned.retain(|&key| self.is_owned(key, owner));
+        if let Some(slot) = self.slot_mut(owner) {
+            slot.owned = owned;
+        }
+    }
+
+    /// Where generations are short, a stale key may have become somebody else's.
+    fn is_owned(&self, key: u64, owner: u64) -> bool {
+        place_of(key)
+            .and_then(|(index, generation)| Some((self.slots.get(index)?, generation)))
+            .is_some_and(|(slot, generation)| slot.generation == generation && slot.owners.contains(&owner))
     }
 
     /// The object of a live key.
@@ -112,8 +150,12 @@ impl Registry {
     /// Takes a live key's object out if `is_right`; the key is stale from now on, and so are the keys that it owns.
     pub fn remove(&mut self, key: u64, is_right: fn(&Object) -> bool) -> Option<(Object, Vec<Object>)> {
         self.get(key).filter(|object| is_right(object))?;
+        let owned = std::mem::take(&mut self.slot_mut(key)?.owned);
+        let owned = owned
+            .into_iter()
+            .filter(|&owned| self.is_owned(owned, key))
+            .collect::<Vec<_>>();
         let object = self.take(key)?;
-        let owned = self.owned.remove(&key).unwrap_or_default();
         let owned = owned.into_iter().filter_map(|key| self.take(key)).collect();
         Some((object, owned))
     }
@@ -127,9 +169,7 @@ impl Registry {
             .filter(|(_, slot)| slot.object.is_some())
             .map(|(index, slot)| key_of(index, slot.generation))
             .collect();
-        let all = keys.into_iter().filter_map(|key| self.take(key)).collect();
-        self.owned.clear();
-        all
+        keys.into_iter().filter_map(|key| self.take(key)).collect()
     }
 
     #[inline(never)]
@@ -141,6 +181,8 @@ impl Registry {
         }
         let object = slot.object.take()?;
         let owners = std::mem::take(&mut slot.owners);
+        slot.owned = Vec::new();
+        slot.live = 0;
         if slot.generation < LAST_GENERATION {
             slot.generation += 1;
             self.free.push_back(index);
@@ -152,14 +194,7 @@ impl Registry {
             // No key of this slot may come back.
             slot.generation = u32::MAX;
         }
-        for owner in owners.into_iter().filter(|owner| *owner != 0) {
-            if let Some(keys) = self.owned.get_mut(&owner) {
-                keys.remove(&key);
-                if keys.is_empty() {
-                    self.owned.remove(&owner);
-                }
-            }
-        }
+        owners.into_iter().for_each(|owner| self.disown(owner));
         Some(object)
     }
 }
@@ -167,6 +202,7 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     fn object(_: u64) -> Object {
         Object::Options(std::sync::Arc::default())
@@ -221,6 +257,29 @@ mod tests {
         let (_, gone) = registry.remove(client, |_| true).unwrap();
         assert_eq!(gone.len(), 1);
         assert!(registry.get(on_client).is_none());
-        assert!(registry.owned.is_empty());
+        assert!(
+            registry
+                .slots
+                .iter()
+                .all(|slot| slot.owned.is_empty() && slot.live == 0)
+        );
+    }
+
+    #[test]
+    fn what_went_stale_is_forgotten_by_its_owner() {
+        let mut registry = Registry::default();
+        let client = registry.insert([0; 2], object).unwrap();
+        let kept: Vec<u64> = (0..10).map(|_| registry.insert([client, 0], object).unwrap()).collect();
+        for _ in 0..10_000 {
+            let passing = registry.insert([client, kept[0]], object).unwrap();
+            assert!(registry.remove(passing, |_| true).is_some());
+            for owner in [client, kept[0]] {
+                let slot = registry.slot_mut(owner).unwrap();
+                assert!(slot.owned.len() <= 2 * slot.live + KEPT_STALE + 1);
+            }
+        }
+        let (_, gone) = registry.remove(client, |_| true).unwrap();
+        assert_eq!(gone.len(), kept.len());
+        assert!(kept.iter().all(|key| registry.get(*key).is_none()));
     }
 }

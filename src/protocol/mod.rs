@@ -4,7 +4,7 @@ pub mod check;
 pub mod envelope;
 pub mod payload;
 pub mod route;
-mod scan;
+pub(crate) mod scan;
 pub mod simd;
 pub mod write;
 

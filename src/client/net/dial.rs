@@ -1,9 +1,11 @@
 //! Dialling: name lookup, TCP, TLS and the WebSocket handshake.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::{CertificateError, ClientConfig};
 use rustls_pki_types::ServerName;
@@ -11,7 +13,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::http::{Head, may_be_http, parse_head, printable};
@@ -245,7 +246,7 @@ async fn start_tls(
 
 /// Asks for the upgrade; answers what was read beyond the response head.
 async fn upgrade(transport: &mut Transport, request: &DialRequest, place: &Place) -> Result<Vec<u8>, DialError> {
-    let key = generate_key();
+    let key = handshake_key();
     let text = request_text(request, &key);
     let sent = async {
         transport.write_all(text.as_bytes()).await?;
@@ -267,6 +268,20 @@ async fn upgrade(transport: &mut Transport, request: &DialRequest, place: &Place
     }
     check_upgrade(&head, &key).map_err(|what| place.error(DialErrorKind::Protocol, what))?;
     Ok(rest)
+}
+
+/// Sixteen bytes that no server and no cache in between can have seen before, in base64.
+pub(super) fn handshake_key() -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let secret = RandomState::new();
+    let (high, low) = (secret.hash_one(Instant::now()), secret.hash_one(std::process::id()));
+    let bits = u128::from(high) << 64 | u128::from(low);
+    // 21 digits of six bits, one of two, and padding.
+    let digit = |six: u128| char::from(DIGITS[(six & 63) as usize]);
+    let mut key: String = (0..21).map(|at| digit(bits >> (122 - 6 * at))).collect();
+    key.push(digit(bits << 4));
+    key.push_str("==");
+    key
 }
 
 fn request_text(request: &DialRequest, key: &str) -> String {

@@ -1,10 +1,10 @@
 //! The address of a server: URL parsing and connection parameters.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use crate::protocol::scan::{self, Limits, Members};
 
 /// Why a URL or its parameters were refused. The text never contains the query, the parameters or a user name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -291,12 +291,11 @@ fn merge_query(own: Option<&str>, params: Option<&str>) -> Result<Option<String>
 
 /// The parameters in their order; `None` stands for `null`. Of a key given twice the last counts.
 fn parse_params(text: &str) -> Result<Vec<(String, Option<String>)>, UrlError> {
-    let Ok(Pairs(pairs)) = serde_json::from_str::<Pairs>(text) else {
+    let Some(pairs) = pairs(text) else {
         return refuse("the connection parameters are not a JSON object");
     };
     let mut params: Vec<(String, Option<String>)> = Vec::with_capacity(pairs.len());
     for (key, raw) in pairs {
-        let raw = raw.get().trim();
         let value = match raw.as_bytes().first() {
             Some(b'"') => match serde_json::from_str::<String>(raw) {
                 Ok(text) => Some(text),
@@ -308,33 +307,30 @@ fn parse_params(text: &str) -> Result<Vec<(String, Option<String>)>, UrlError> {
         };
         match params.iter_mut().find(|(name, _)| *name == key) {
             Some(earlier) => earlier.1 = value,
-            None => params.push((key, value)),
+            None => params.push((key.into_owned(), value)),
         }
     }
     Ok(params)
 }
 
-/// A JSON object as it stands: in order, values as they were written (a map of values would sort and round).
-struct Pairs(Vec<(String, Box<RawValue>)>);
-
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PairsVisitor;
-        impl<'de> Visitor<'de> for PairsVisitor {
-            type Value = Pairs;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(PairsVisitor)
+/// The members of a JSON object as it stands: in order, values as they were written (a map of values would sort and round).
+/// `None` when the text is none.
+fn pairs(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
+    let bytes = text.as_bytes();
+    // Half a surrogate pair in a key cannot be sent; in a value it is the value's own error.
+    let of_keys = Limits {
+        paired_surrogates: true,
+        ..Limits::NONE
+    };
+    let mut members = Members::new(bytes, scan::skip_space(bytes, 0))?;
+    let mut pairs = Vec::new();
+    while let Some(at) = members.next_key().ok()? {
+        let (key, escaped, start) = scan::key(bytes, at, &of_keys).ok()?;
+        let end = scan::skip_value(bytes, start, &Limits::NONE).ok()?;
+        members.passed(end);
+        pairs.push((scan::decoded(text, key, escaped), text.get(start..end)?));
     }
+    (scan::skip_space(bytes, members.position()) == bytes.len()).then_some(pairs)
 }
 
 /// Drops the white space between the tokens of valid JSON.

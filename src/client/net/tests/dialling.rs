@@ -1,3 +1,6 @@
+use std::collections::HashSet;
+
+use super::super::dial::handshake_key;
 use super::super::{DialErrorKind, check_header};
 use super::*;
 
@@ -32,6 +35,24 @@ async fn refused(bytes: &[u8]) -> (u16, Option<u64>, String) {
 
 fn same(got: (u16, Option<u64>, String), status: u16, retry_after_ms: Option<u64>, message: &str) {
     assert_eq!(got, (status, retry_after_ms, message.to_owned()));
+}
+
+#[test]
+fn handshake_keys_are_sixteen_bytes_in_base64_and_differ() {
+    let keys: HashSet<String> = (0..1000).map(|_| handshake_key()).collect();
+    assert_eq!(keys.len(), 1000);
+    for key in keys {
+        let digits = key.strip_suffix("==").unwrap();
+        assert_eq!(digits.len(), 22, "{key}");
+        assert!(
+            digits
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/'),
+            "{key}"
+        );
+        // Two bits of the last digit count, the others are to be nought.
+        assert!(digits.ends_with(['A', 'Q', 'g', 'w']), "{key}");
+    }
 }
 
 #[tokio::test]

@@ -244,6 +244,12 @@ const GOOD: &[Good] = &[
     ),
 ];
 
+/// Where the reasons differ for one kind of mistake.
+const TOLD: &[(&str, &str)] = &[
+    (r#"{"\ud800":"x"}"#, "the connection parameters are not a JSON object"),
+    (r#"{"a":"\ud800"}"#, "a connection parameter is not a valid string"),
+];
+
 const BAD: &[(&str, Option<&str>)] = &[
     ("", None),
     ("h", None),
@@ -300,6 +306,10 @@ const BAD: &[(&str, Option<&str>)] = &[
     ("ws://h/", Some("{\"a\":\"secret\"")),
     ("ws://h/", Some("{\"a\":\"secret\"} x")),
     ("ws://h/", Some("{\"a\":\"secret\\ud800\"}")),
+    ("ws://h/", Some("{\"\\ud800\":\"secret\"}")),
+    ("ws://h/", Some("{\"a\":\"secret\u{1}\"}")),
+    ("ws://h/", Some("{\"a\":\"secret\",}")),
+    ("ws://h/", Some("{\"a\":secret}")),
     ("ws://h/", Some("{a:\"secret\"}")),
 ];
 
@@ -337,6 +347,17 @@ fn a_host_may_be_long_but_not_endless() {
     assert_eq!(Endpoint::parse(&format!("ws://{host}/"), None).unwrap().host(), host);
     assert!(Endpoint::parse(&format!("ws://{label}a/"), None).is_err());
     assert!(Endpoint::parse(&format!("ws://{host}.aaa/"), None).is_err());
+}
+
+#[test]
+fn half_a_surrogate_pair_is_refused_by_key_and_by_string() {
+    for &(params, message) in TOLD {
+        let error = Endpoint::parse("ws://h/", Some(params)).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+    // Within an array or object it is carried as it stands.
+    let endpoint = Endpoint::parse("ws://h/", Some(r#"{"a":["\ud800"]}"#)).unwrap();
+    assert_eq!(endpoint.path_and_query(), "/?a=%5B%22%5Cud800%22%5D");
 }
 
 #[test]
