@@ -55,6 +55,8 @@ pub(super) struct Shared {
     /// Threads that wait on `changed`.
     pub waiting: u32,
     driver_runs: bool,
+    /// The driver has done everything and waits: whoever gives it work wakes it.
+    pub asleep: bool,
     pub freed: bool,
     /// How often a panic has cost the session; the driver's link belongs to one such life.
     pub lives: u32,
@@ -161,6 +163,7 @@ impl Client {
                     watches: Vec::new(),
                     waiting: 0,
                     driver_runs: false,
+                    asleep: false,
                     freed: false,
                     lives: 0,
                     lost: false,
@@ -233,8 +236,25 @@ impl Client {
     #[inline(never)]
     fn finish(&self, mut shared: MutexGuard<'_, Shared>) {
         self.drain(&mut shared);
+        self.wake_driver(shared);
+    }
+
+    /// Unlocks, and wakes the driver unless it is awake: then it looks for work once more before it sleeps.
+    pub(super) fn wake_driver(&self, mut shared: MutexGuard<'_, Shared>) {
+        let asleep = std::mem::take(&mut shared.asleep);
         drop(shared);
-        self.notify.notify_one();
+        if asleep {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Accepts a message.
+    #[inline(never)]
+    pub fn send(&self, id: ChannelId, event: &str, payload: &str) -> Result<(), Failure> {
+        let mut shared = self.begin()?;
+        let sent = self.contained(&mut shared, |session| session.send(id, event, payload));
+        self.finish(shared);
+        sent?
     }
 
     /// Feeds the session. A panic in it ends what the session holds, and is told.
@@ -508,10 +528,9 @@ impl Client {
         };
         self.drain(&mut shared);
         self.run_driver_for(&mut shared);
-        drop(shared);
+        self.wake_driver(shared);
         // Its destroy must not run under the lock.
         drop(refused);
-        self.notify.notify_one();
         result
     }
 

@@ -113,6 +113,7 @@ impl Driver {
         let over = shared.freed && !shared.session.is_linked();
         let state = shared.session.state();
         let failure = shared.session.last_failure().map(|failure| failure.status);
+        shared.asleep = true;
         drop(shared);
         if state != self.told {
             self.told = state;

@@ -209,7 +209,9 @@ impl Client {
             return Err(failure);
         }
         self.run_driver_for(&mut shared);
-        self.notify.notify_one();
+        if std::mem::take(&mut shared.asleep) {
+            self.notify.notify_one();
+        }
         loop {
             if let Some(Some(_)) = shared.calls.get(&ticket) {
                 break;

@@ -162,10 +162,7 @@ pub unsafe extern "C" fn pond_channel_presence(
 fn send(channel: *mut pond_channel, message: Result<(&str, &str), Failure>) -> Answer {
     let channel = global::channel(channel as u64)?;
     let (event, payload) = message?;
-    let id = channel.id;
-    channel
-        .client
-        .on_session(|session, _| session.send(id, event, payload))??;
+    channel.client.send(channel.id, event, payload)?;
     Ok(status::OK)
 }
 

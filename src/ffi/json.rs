@@ -63,7 +63,12 @@ pub(super) unsafe fn pair_in<'a>(text: *const c_char, len: usize, what: &str) ->
     utf8(bytes, what)
 }
 
+#[inline(never)]
 fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Failure> {
+    // Much faster on plain text than the standard one, but says no place.
+    if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
+        return Ok(text);
+    }
     std::str::from_utf8(bytes).map_err(|error| Failure::new(status::INVALID_UTF8, format!("{what}: {error}")))
 }
 

@@ -17,4 +17,4 @@ pub use payload::{
 pub use route::{Pattern, Route};
 pub use scan::Reading;
 pub use simd::Level;
-pub use write::{ClientAction, client_frame};
+pub use write::{ClientAction, client_frame, message_head};

@@ -80,8 +80,16 @@ pub(crate) fn pass_value(text: &[u8], at: usize, reading: Reading) -> Result<usi
 }
 
 /// The first byte at or after `at` that is not JSON white space.
-#[inline]
-pub(crate) fn skip_space(text: &[u8], mut at: usize) -> usize {
+#[inline(always)]
+pub(crate) fn skip_space(text: &[u8], at: usize) -> usize {
+    match text.get(at) {
+        Some(0..=b' ') => skip_spaces(text, at),
+        _ => at,
+    }
+}
+
+#[inline(never)]
+fn skip_spaces(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
         at += 1;
     }
@@ -141,7 +149,7 @@ pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<
                 at += 1;
                 nesting.pop();
             }
-            Some(b'"') => at = string_end(text, at + 1, limits)?.0 + 1,
+            Some(b'"') => at = skip_string(text, at, limits)?,
             Some(b'-' | b'0'..=b'9') => at = skip_number(text, at, limits)?,
             Some(b't') => at = skip_word(text, at, b"true")?,
             Some(b'f') => at = skip_word(text, at, b"false")?,
@@ -177,8 +185,42 @@ pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<
 }
 
 /// From a key's opening quote to the first byte of its value.
+#[inline(always)]
 fn skip_key(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
+    if let Some(end) = plain_string(text, at)
+        && text.get(end) == Some(&b':')
+    {
+        return Ok(skip_space(text, end + 1));
+    }
+    skip_any_key(text, at, limits)
+}
+
+#[cold]
+fn skip_any_key(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
     key(text, at, limits).map(|(_, _, value)| value)
+}
+
+#[inline(always)]
+fn skip_string(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
+    match plain_string(text, at) {
+        Some(end) => Ok(end),
+        None => skip_any_string(text, at, limits),
+    }
+}
+
+#[cold]
+fn skip_any_string(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
+    string_end(text, at + 1, limits).map(|(end, _)| end + 1)
+}
+
+/// Behind the string that starts at `at`, if it is one without escapes.
+#[inline(never)]
+fn plain_string(text: &[u8], at: usize) -> Option<usize> {
+    if text.get(at) != Some(&b'"') {
+        return None;
+    }
+    let end = plain_end(text, at + 1);
+    (text.get(end) == Some(&b'"')).then_some(end + 1)
 }
 
 /// The raw key that starts at `at`, whether it has escapes, and where its value starts.

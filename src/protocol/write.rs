@@ -52,6 +52,20 @@ pub fn client_frame(action: ClientAction, event: &str, channel: &str, request_id
     frame
 }
 
+/// What a message's frame begins with: everything before the request id.
+pub fn message_head(head: &mut Vec<u8>, event: &str, channel: &str) {
+    let parts = [
+        ("{\"action\":\"", ClientAction::Broadcast.as_str()),
+        ("\",\"event\":\"", event),
+        ("\",\"channelName\":\"", channel),
+        ("\",\"requestId\":\"", ""),
+    ];
+    for (key, text) in parts {
+        head.extend_from_slice(key.as_bytes());
+        push_escaped(head, text.as_bytes(), plain_end(text.as_bytes(), 0));
+    }
+}
+
 /// Where the plain beginning of a text ends; `None` when all of it is plain.
 fn plain(text: &str) -> Option<usize> {
     let end = plain_end(text.as_bytes(), 0);
@@ -126,6 +140,17 @@ mod tests {
             let expected = json!({"action": action.as_str(), "event": nasty, "channelName": nasty, "requestId": nasty,
                 "payload": {}});
             assert_eq!(value, expected);
+        }
+    }
+
+    #[test]
+    fn a_head_is_the_beginning_of_the_frame() {
+        for text in ["", "message", "a\"b\\c\n\u{1}\u{e9}"] {
+            let frame = client_frame(ClientAction::Broadcast, text, text, "id", "{}");
+            let mut head = Vec::new();
+            message_head(&mut head, text, text);
+            head.extend_from_slice(br#"id","payload":{}}"#);
+            assert_eq!(head, frame);
         }
     }
 

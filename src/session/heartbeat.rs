@@ -60,6 +60,7 @@ impl Session {
         }
         self.ping.serial += 1;
         self.ping.outstanding = Some((now, self.wire.mark()));
+        self.wire.rest();
         self.timers.set(Timer::Pong, now + self.config.pong_timeout);
         self.actions.push_back(Action::Ping(self.ping.serial));
     }

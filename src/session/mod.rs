@@ -38,7 +38,7 @@ pub use link::{GOODBYE, LinkEnd};
 pub use status::{ChannelState, ClientState, Failure};
 
 /// A channel of this session. Never used again after the channel is closed for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelId(pub u64);
 
 /// What the driver has to do, in order.
@@ -100,6 +100,8 @@ pub struct Session {
     tickets: FastMap<u64, u64>,
     timers: Timers,
     wire: Wire,
+    /// The beginning of the last message, most often that of the next one, too.
+    head: outbound::Head,
     ping: heartbeat::PingState,
     writable_wanted: BTreeSet<ChannelId>,
     events: VecDeque<Event>,
@@ -132,6 +134,7 @@ impl Session {
             tickets: FastMap::default(),
             timers: Timers::default(),
             wire: Wire::default(),
+            head: outbound::Head::default(),
             ping: heartbeat::PingState::default(),
             writable_wanted: BTreeSet::new(),
             events: VecDeque::new(),
@@ -204,9 +207,9 @@ impl Session {
     pub fn handed_over(&mut self, total: u64) {
         let requests = &mut self.requests;
         let mut handed = 0;
-        self.wire.handed_over(total, |frame, place| {
+        self.wire.handed_over(total, |purpose, place| {
             handed += 1;
-            if let wire::Purpose::Request(number) = frame.purpose
+            if let wire::Purpose::Request(number) = purpose
                 && let Some(request) = requests.get_mut(&number)
             {
                 request.handed = Some(place);

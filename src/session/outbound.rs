@@ -3,58 +3,92 @@
 use std::collections::VecDeque;
 
 use super::event::{BlockBuilder, EventKind, Field};
+use super::random::Ids;
 use super::status::{self, ChannelState, Failure};
 use super::wire::{OutFrame, Purpose};
 use super::{ChannelId, Overflow, Session};
 use crate::protocol::check::frame_size;
-use crate::protocol::{ClientAction, client_frame, parse_frame};
+use crate::protocol::{ClientAction, client_frame, message_head, parse_frame};
 
-/// Where a message may go right now.
-enum Place {
-    Wire,
-    Queue,
+/// What the frames of one event of one channel begin with, up to and with the prefix of the request id.
+#[derive(Default)]
+pub(super) struct Head {
+    /// No channel has the number 0.
+    channel: ChannelId,
+    event: String,
+    text: Vec<u8>,
+}
+
+/// What lies between the head and the payload, and behind the payload.
+const COUNTER_AND_KEY: usize = 24;
+const TAIL: usize = COUNTER_AND_KEY + 1;
+
+impl Head {
+    #[inline]
+    fn push_frame(&self, frame: &mut Vec<u8>, number: u64, payload: &str) {
+        let mut middle = *b"000000000000\",\"payload\":";
+        if let Some(counter) = middle.first_chunk_mut() {
+            *counter = Ids::counter(number);
+        }
+        frame.reserve(self.text.len() + payload.len() + TAIL);
+        frame.extend_from_slice(&self.text);
+        frame.extend_from_slice(&middle);
+        frame.extend_from_slice(payload.as_bytes());
+        frame.push(b'}');
+    }
 }
 
 impl Session {
     /// Accepts a message: written in order, or reported. `payload` is a checked JSON object.
     pub fn send(&mut self, id: ChannelId, event: &str, payload: &str) -> Result<(), Failure> {
-        let (_, text) = self.build(id, event, payload)?;
-        self.accept(id, Purpose::Message, text)
+        let number = self.prepare(id, event, payload)?;
+        self.accept(id, Purpose::Message, number, payload)
     }
 
     /// Accepts a message that ages at once. False: it could not be written right now and is forgotten.
     pub fn send_volatile(&mut self, id: ChannelId, event: &str, payload: &str) -> Result<bool, Failure> {
         self.refuse_ended(id)?;
-        let (_, text) = self.build(id, event, payload)?;
+        let number = self.prepare(id, event, payload)?;
         let joined = self.channel_state(id) == ChannelState::Joined;
         if !joined || !self.link.is_up() || !self.wire.is_empty() {
             return Ok(false);
         }
-        self.wire.push(OutFrame {
-            channel: id,
-            purpose: Purpose::Volatile,
-            text,
-        });
+        self.push_wire(id, Purpose::Volatile, number, payload);
         Ok(true)
     }
 
-    /// Builds a frame once, for whatever becomes of it.
-    pub(super) fn build(&mut self, id: ChannelId, event: &str, payload: &str) -> Result<(u64, Vec<u8>), Failure> {
+    /// Makes [`Head`] that of a message, and a number for it; refuses what is too large.
+    pub(super) fn prepare(&mut self, id: ChannelId, event: &str, payload: &str) -> Result<u64, Failure> {
         crate::inject::point("session");
+        if self.head.channel != id || self.head.event != event || !self.channels.contains_key(&id) {
+            self.change_head(id, event)?;
+        }
+        frame_size(self.frame_len(payload), self.config.max_message_out)
+            .map_err(|error| Failure::new(status::TOO_LARGE, error.to_string()))?;
+        Ok(self.ids.next_number())
+    }
+
+    #[cold]
+    fn change_head(&mut self, id: ChannelId, event: &str) -> Result<(), Failure> {
         let Some(channel) = self.channels.get(&id) else {
             return Err(Failure::new(status::CLOSED, "the channel is freed"));
         };
-        let (number, request_id) = self.ids.next();
-        let text = client_frame(
-            ClientAction::Broadcast,
-            event,
-            &channel.name,
-            request_id.as_str(),
-            payload,
-        );
-        frame_size(text.len(), self.config.max_message_out)
-            .map_err(|error| Failure::new(status::TOO_LARGE, error.to_string()))?;
-        Ok((number, text))
+        self.head.text.clear();
+        message_head(&mut self.head.text, event, &channel.name);
+        self.head.text.extend_from_slice(self.ids.prefix());
+        event.clone_into(&mut self.head.event);
+        self.head.channel = id;
+        Ok(())
+    }
+
+    fn frame_len(&self, payload: &str) -> usize {
+        self.head.text.len() + payload.len() + TAIL
+    }
+
+    fn push_wire(&mut self, id: ChannelId, purpose: Purpose, number: u64, payload: &str) {
+        let (head, len) = (&self.head, self.frame_len(payload));
+        self.wire
+            .push_with(id, purpose, len, |frame| head.push_frame(frame, number, payload));
     }
 
     /// Does the JOIN of such a channel fit into a frame?
@@ -91,37 +125,44 @@ impl Session {
         })
     }
 
-    /// Puts a built frame where it belongs. An error: nothing is taken.
-    pub(super) fn accept(&mut self, id: ChannelId, purpose: Purpose, text: Vec<u8>) -> Result<(), Failure> {
-        self.refuse_ended(id)?;
-        let frame = OutFrame {
-            channel: id,
-            purpose,
-            text,
-        };
-        match self.place(id, frame.len())? {
-            Place::Wire => self.wire.push(frame),
-            Place::Queue => self.enqueue(id, frame)?,
+    /// Builds a prepared frame once, where it belongs. An error: nothing is taken.
+    pub(super) fn accept(
+        &mut self,
+        id: ChannelId,
+        purpose: Purpose,
+        number: u64,
+        payload: &str,
+    ) -> Result<(), Failure> {
+        let joined = self.channel_state(id) == ChannelState::Joined;
+        if !joined || !self.link.is_up() {
+            self.refuse_ended(id)?;
+            let mut text = Vec::new();
+            self.head.push_frame(&mut text, number, payload);
+            let frame = OutFrame {
+                channel: id,
+                purpose,
+                text,
+            };
+            return self.enqueue(id, frame);
         }
+        let bytes = self.wire.bytes();
+        if bytes > 0 && bytes.saturating_add(self.frame_len(payload) as u64) > self.config.outbound_limit {
+            return Err(self.buffer_full(id, bytes));
+        }
+        self.push_wire(id, purpose, number, payload);
         Ok(())
     }
 
-    fn place(&mut self, id: ChannelId, len: u64) -> Result<Place, Failure> {
-        if self.channel_state(id) != ChannelState::Joined || !self.link.is_up() {
-            return Ok(Place::Queue);
-        }
-        let bytes = self.wire.bytes();
-        if bytes > 0 && bytes.saturating_add(len) > self.config.outbound_limit {
-            self.writable_wanted.insert(id);
-            return Err(Failure::new(
-                status::QUEUE_FULL,
-                format!(
-                    "{bytes} bytes wait to be written, the limit is {}",
-                    self.config.outbound_limit
-                ),
-            ));
-        }
-        Ok(Place::Wire)
+    #[cold]
+    fn buffer_full(&mut self, id: ChannelId, bytes: u64) -> Failure {
+        self.writable_wanted.insert(id);
+        Failure::new(
+            status::QUEUE_FULL,
+            format!(
+                "{bytes} bytes wait to be written, the limit is {}",
+                self.config.outbound_limit
+            ),
+        )
     }
 
     fn enqueue(&mut self, id: ChannelId, frame: OutFrame) -> Result<(), Failure> {

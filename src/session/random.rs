@@ -73,20 +73,39 @@ impl Ids {
         Self { zero, last: 0 }
     }
 
+    /// The next number.
+    pub fn next_number(&mut self) -> u64 {
+        self.last = (self.last + 1) & COUNTER_MASK;
+        self.last
+    }
+
     /// The next number and its text.
     pub fn next(&mut self) -> (u64, Id) {
-        self.last = (self.last + 1) & COUNTER_MASK;
-        (self.last, self.text(self.last))
+        let number = self.next_number();
+        (number, self.text(number))
+    }
+
+    /// What all ids begin with.
+    pub fn prefix(&self) -> &[u8] {
+        &self.zero[..PREFIX_LEN]
+    }
+
+    /// What the id of that number ends in, behind the prefix.
+    #[inline]
+    pub fn counter(number: u64) -> [u8; ID_LEN - PREFIX_LEN] {
+        let low = hexadecimal(number as u32);
+        let high = hexadecimal((number >> 32) as u32);
+        let mut text = [0; ID_LEN - PREFIX_LEN];
+        let (first, last) = text.split_at_mut(4);
+        first.copy_from_slice(&high[4..]);
+        last.copy_from_slice(&low);
+        text
     }
 
     /// The text of a number.
     pub fn text(&self, number: u64) -> Id {
         let mut id = self.zero;
-        let mut left = number;
-        for digit in id[PREFIX_LEN..].iter_mut().rev() {
-            *digit = b"0123456789abcdef"[(left & 15) as usize];
-            left >>= 4;
-        }
+        id[PREFIX_LEN..].copy_from_slice(&Self::counter(number));
         Id(id)
     }
 
@@ -109,6 +128,19 @@ impl Ids {
     }
 }
 
+/// Eight digits at once.
+#[inline]
+fn hexadecimal(number: u32) -> [u8; 8] {
+    const ONES: u64 = u64::MAX / 255;
+    let mut digits = u64::from(number);
+    digits = (digits | digits << 16) & 0x0000_FFFF_0000_FFFF;
+    digits = (digits | digits << 8) & 0x00FF_00FF_00FF_00FF;
+    digits = (digits | digits << 4) & (ONES * 0x0F);
+    // A digit above 9 carries into the bit of 16 when 6 is added.
+    let letters = (digits + ONES * 6) >> 4 & ONES;
+    (digits + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +160,14 @@ mod tests {
         assert_eq!(ids.number("ae8c6274-5de5-4dfb-bea2-94490410e0ed"), None);
         let mut others = Ids::new(&mut Random::new(8));
         assert_eq!(ids.number(others.next().1.as_str()), None);
+    }
+
+    #[test]
+    fn counters_are_hexadecimal() {
+        for number in [0, 1, 9, 10, 15, 16, 0x0123_4567_89ab, 0xcdef_fedc_ba98, COUNTER_MASK] {
+            let text = String::from_utf8(Ids::counter(number).to_vec()).unwrap();
+            assert_eq!(text, format!("{number:012x}"));
+        }
     }
 
     #[test]

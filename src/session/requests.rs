@@ -29,7 +29,7 @@ impl Session {
         now: Time,
     ) -> Result<(), Failure> {
         self.refuse_ended(id)?;
-        let (number, text) = self.build(id, event, payload)?;
+        let number = self.prepare(id, event, payload)?;
         self.requests.insert(
             number,
             Request {
@@ -40,7 +40,7 @@ impl Session {
         );
         crate::inject::point("session");
         self.tickets.insert(ticket, number);
-        if let Err(failure) = self.accept(id, Purpose::Request(number), text) {
+        if let Err(failure) = self.accept(id, Purpose::Request(number), number, payload) {
             self.forget_request(number);
             return Err(failure);
         }

@@ -32,24 +32,36 @@ impl std::fmt::Debug for OutFrame {
     }
 }
 
-impl OutFrame {
-    pub fn len(&self) -> u64 {
-        self.text.len() as u64
-    }
+/// A frame whose text lies in the wire's buffer.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    channel: ChannelId,
+    purpose: Purpose,
+    len: usize,
+}
 
+impl Purpose {
     /// Accepted from the program, so it must be accounted for.
-    fn counts(&self) -> bool {
-        matches!(self.purpose, Purpose::Message | Purpose::Request(_))
+    fn counts(self) -> bool {
+        matches!(self, Self::Message | Self::Request(_))
     }
 }
 
-/// The frames of one connection, and the account of what was accepted.
-#[derive(Debug, Default)]
+/// A larger buffer of texts is not kept while nothing waits.
+const KEPT_TEXT: usize = 64 * 1024;
+
+/// The frames of one connection, and the account of what was accepted. Their texts lie one behind the other in one buffer, so
+/// that a frame costs no allocation.
+#[derive(Default)]
 pub(super) struct Wire {
-    waiting: VecDeque<OutFrame>,
-    /// Taken by the driver, not yet known to be handed over in full.
-    taken: VecDeque<OutFrame>,
-    bytes: u64,
+    /// First the frames that the driver has taken and that are not known to be handed over in full, then those that wait.
+    frames: VecDeque<Entry>,
+    taken: usize,
+    text: Vec<u8>,
+    /// Where the text of the first frame begins.
+    start: usize,
+    /// Where the text of the first frame begins that waits.
+    next: usize,
     /// Frames handed over on this link.
     handed_frames: u64,
     /// Messages and requests handed over on this link.
@@ -58,38 +70,88 @@ pub(super) struct Wire {
     proved: u64,
 }
 
+impl std::fmt::Debug for Wire {
+    // The texts may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} frames, {} bytes", self.frames.len(), self.bytes())
+    }
+}
+
 impl Wire {
     pub fn push(&mut self, frame: OutFrame) {
-        self.bytes += frame.len();
-        self.waiting.push_back(frame);
+        self.text.extend_from_slice(&frame.text);
+        self.frames.push_back(Entry {
+            channel: frame.channel,
+            purpose: frame.purpose,
+            len: frame.text.len(),
+        });
+    }
+
+    /// A frame that is built in place; `len` is known before.
+    #[inline]
+    pub fn push_with(&mut self, channel: ChannelId, purpose: Purpose, len: usize, build: impl FnOnce(&mut Vec<u8>)) {
+        build(&mut self.text);
+        self.frames.push_back(Entry { channel, purpose, len });
     }
 
     /// The next frame for the driver.
     pub fn take(&mut self) -> Option<&[u8]> {
-        let frame = self.waiting.pop_front()?;
-        self.taken.push_back(frame);
-        self.taken.back().map(|frame| frame.text.as_slice())
+        let entry = self.frames.get(self.taken)?;
+        self.taken += 1;
+        let from = self.next;
+        self.next += entry.len;
+        self.text.get(from..self.next)
     }
 
     /// The driver knows `total` frames of this link to be handed over in full. Calls `each` with every newly handed one
     /// and its place in the account.
-    pub fn handed_over(&mut self, total: u64, mut each: impl FnMut(&OutFrame, u64)) {
-        while self.handed_frames < total {
-            let Some(frame) = self.taken.pop_front() else {
+    pub fn handed_over(&mut self, total: u64, mut each: impl FnMut(Purpose, u64)) {
+        if self.handed_frames >= total {
+            return;
+        }
+        while self.handed_frames < total && self.taken > 0 {
+            let Some(entry) = self.frames.pop_front() else {
                 break;
             };
+            self.taken -= 1;
             self.handed_frames += 1;
-            self.bytes -= frame.len();
-            if frame.counts() {
+            self.start += entry.len;
+            if entry.purpose.counts() {
                 self.handed_messages += 1;
             }
-            each(&frame, self.handed_messages);
+            each(entry.purpose, self.handed_messages);
+        }
+        self.compact();
+    }
+
+    /// Makes room of what is done with; the cost is shared by many frames.
+    fn compact(&mut self) {
+        if self.frames.is_empty() {
+            self.text.clear();
+            self.start = 0;
+            self.next = 0;
+            if self.text.capacity() > KEPT_TEXT {
+                self.text = Vec::new();
+            }
+        } else if self.start > self.text.len() / 2 {
+            self.text.drain(..self.start);
+            self.next -= self.start;
+            self.start = 0;
+        }
+    }
+
+    /// Nothing was written for a while: an idle link holds no memory for it.
+    pub fn rest(&mut self) {
+        if self.frames.is_empty() {
+            self.text = Vec::new();
+            self.frames = VecDeque::new();
         }
     }
 
     /// The place in the account behind everything that the driver has taken so far.
     pub fn mark(&self) -> u64 {
-        self.handed_messages + self.taken.iter().filter(|frame| frame.counts()).count() as u64
+        let taken = self.frames.iter().take(self.taken);
+        self.handed_messages + taken.filter(|entry| entry.purpose.counts()).count() as u64
     }
 
     /// Everything up to this place has arrived.
@@ -103,42 +165,55 @@ impl Wire {
 
     /// Bytes accepted and not yet handed over.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        (self.text.len() - self.start) as u64
     }
 
     pub fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        self.frames.len() > self.taken
     }
 
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.taken.is_empty()
+        self.frames.is_empty()
     }
 
     /// Accepted messages and requests that are not handed over.
     pub fn messages(&self) -> u64 {
-        let counted = |frames: &VecDeque<OutFrame>| frames.iter().filter(|f| f.counts()).count();
-        (counted(&self.waiting) + counted(&self.taken)) as u64
+        self.frames.iter().filter(|entry| entry.purpose.counts()).count() as u64
     }
 
     /// Takes back a request that the driver has not taken yet.
     pub fn remove_request(&mut self, number: u64) -> bool {
-        let place = self
-            .waiting
-            .iter()
-            .position(|frame| frame.purpose == Purpose::Request(number));
-        match place.and_then(|at| self.waiting.remove(at)) {
-            Some(frame) => {
-                self.bytes -= frame.len();
-                true
+        let mut at = self.next;
+        for place in self.taken..self.frames.len() {
+            let Some(entry) = self.frames.get(place) else {
+                break;
+            };
+            if entry.purpose == Purpose::Request(number) {
+                self.text.drain(at..at + entry.len);
+                self.frames.remove(place);
+                self.compact();
+                return true;
             }
-            None => false,
+            at += entry.len;
         }
+        false
     }
 
     /// The link is gone: a new account, and what was not handed over, in order.
     pub fn reset(&mut self) -> Vec<OutFrame> {
         let old = std::mem::take(self);
-        old.taken.into_iter().chain(old.waiting).collect()
+        let mut rest = old.text.get(old.start..).unwrap_or_default();
+        let mut frames = Vec::with_capacity(old.frames.len());
+        for entry in old.frames {
+            let (text, behind) = rest.split_at(entry.len.min(rest.len()));
+            rest = behind;
+            frames.push(OutFrame {
+                channel: entry.channel,
+                purpose: entry.purpose,
+                text: text.to_vec(),
+            });
+        }
+        frames
     }
 }
 
@@ -165,7 +240,7 @@ mod tests {
         while wire.take().is_some() {}
         assert_eq!(wire.mark(), 2);
         let mut seen = Vec::new();
-        wire.handed_over(2, |frame, place| seen.push((frame.purpose, place)));
+        wire.handed_over(2, |purpose, place| seen.push((purpose, place)));
         assert_eq!(seen, [(Purpose::Membership, 0), (Purpose::Message, 1)]);
         assert_eq!(wire.in_doubt(), 1);
         wire.prove(5);
@@ -173,6 +248,43 @@ mod tests {
         let back: Vec<Purpose> = wire.reset().iter().map(|f| f.purpose).collect();
         assert_eq!(back, [Purpose::Request(9), Purpose::Volatile]);
         assert!(wire.is_empty() && wire.bytes() == 0 && wire.in_doubt() == 0);
+    }
+
+    #[test]
+    fn texts_stay_whole_while_frames_come_and_go() {
+        let mut wire = Wire::default();
+        let text = |n: usize| format!("frame {n}{}", "x".repeat(n % 7)).into_bytes();
+        let (mut pushed, mut taken, mut handed) = (0, 0, 0);
+        for round in 0..200 {
+            for _ in 0..round % 5 + 1 {
+                let text = text(pushed);
+                let (channel, purpose) = (ChannelId(1), Purpose::Request(pushed as u64));
+                if pushed % 2 == 0 {
+                    wire.push(OutFrame { channel, purpose, text });
+                } else {
+                    wire.push_with(channel, purpose, text.len(), |frame| frame.extend_from_slice(&text));
+                }
+                pushed += 1;
+            }
+            for _ in 0..round % 4 {
+                if let Some(found) = wire.take() {
+                    assert_eq!(found, text(taken));
+                    taken += 1;
+                }
+            }
+            if round % 3 == 0 {
+                wire.handed_over(taken as u64, |_, _| handed += 1);
+                assert_eq!(handed, taken);
+            }
+            assert_eq!(
+                wire.bytes(),
+                (handed..pushed).map(|n| text(n).len() as u64).sum::<u64>()
+            );
+        }
+        assert!(wire.remove_request(taken as u64 + 1));
+        let back: Vec<Vec<u8>> = wire.reset().into_iter().map(|frame| frame.text).collect();
+        let expected = (handed..pushed).filter(|n| *n != taken + 1).map(text);
+        assert_eq!(back, expected.collect::<Vec<_>>());
     }
 
     #[test]

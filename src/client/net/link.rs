@@ -341,7 +341,16 @@ impl Link {
         drain.as_mut().poll(cx).is_ready()
     }
 
+    #[inline(always)]
     fn check_writable(&self) -> Result<(), LinkEnd> {
+        if self.end.is_none() && self.write_error.is_none() && !self.closing {
+            return Ok(());
+        }
+        self.not_writable()
+    }
+
+    #[cold]
+    fn not_writable(&self) -> Result<(), LinkEnd> {
         if let Some(end) = self.end.clone().or_else(|| self.write_end()) {
             return Err(end);
         }

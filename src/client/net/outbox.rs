@@ -74,27 +74,15 @@ impl Outbox {
         if self.bytes.capacity() == 0 {
             self.bytes = scratch::take_write_buffer();
         }
-        let before = self.bytes.len();
-        self.bytes.reserve(MAX_HEADER + payload.len());
-        let first = 0x80 | opcode;
-        match payload.len() {
-            short @ 0..=125 => self.bytes.extend_from_slice(&[first, 0x80 | short as u8]),
-            middle @ 126..=0xffff => {
-                let [a, b] = (middle as u16).to_be_bytes();
-                self.bytes.extend_from_slice(&[first, 0x80 | 126, a, b]);
-            }
-            long => {
-                self.bytes.extend_from_slice(&[first, 0x80 | 127]);
-                self.bytes.extend_from_slice(&(long as u64).to_be_bytes());
-            }
-        }
         let mask = self.masks.next();
-        self.bytes.extend_from_slice(&mask);
+        let (header, size) = header(opcode, payload.len(), mask);
+        self.bytes.reserve(MAX_HEADER + payload.len());
+        self.bytes.extend_from_slice(&header[..size]);
         let start = self.bytes.len();
         self.bytes.extend_from_slice(payload);
         apply_mask(&mut self.bytes[start..], mask);
         if opcode == opcode::PONG {
-            self.answers += self.bytes.len() - before;
+            self.answers += size + payload.len();
         }
     }
 
@@ -167,6 +155,24 @@ impl Drop for Outbox {
     }
 }
 
+/// A frame's header and its size.
+#[inline]
+fn header(opcode: u8, len: usize, mask: [u8; 4]) -> ([u8; MAX_HEADER], usize) {
+    let first = 0x80 | opcode;
+    let [m, a, s, k] = mask;
+    match len {
+        0..=125 => ([first, 0x80 | len as u8, m, a, s, k, 0, 0, 0, 0, 0, 0, 0, 0], 6),
+        126..=0xffff => {
+            let [x, y] = (len as u16).to_be_bytes();
+            ([first, 0x80 | 126, x, y, m, a, s, k, 0, 0, 0, 0, 0, 0], 8)
+        }
+        _ => {
+            let [b, c, d, e, f, g, h, i] = (len as u64).to_be_bytes();
+            ([first, 0x80 | 127, b, c, d, e, f, g, h, i, m, a, s, k], MAX_HEADER)
+        }
+    }
+}
+
 /// Masks (or unmasks) `bytes`, sixteen at a time.
 pub(super) fn apply_mask(bytes: &mut [u8], mask: [u8; 4]) {
     let [a, b, c, d] = mask;
@@ -177,7 +183,20 @@ pub(super) fn apply_mask(bytes: &mut [u8], mask: [u8; 4]) {
             *chunk = (u128::from_ne_bytes(*chunk) ^ wide).to_ne_bytes();
         }
     }
-    for (byte, key) in chunks.into_remainder().iter_mut().zip(mask.iter().cycle()) {
+    let mut rest = chunks.into_remainder();
+    if rest.len() >= 8
+        && let Some((chunk, behind)) = std::mem::take(&mut rest).split_first_chunk_mut::<8>()
+    {
+        *chunk = (u64::from_ne_bytes(*chunk) ^ wide as u64).to_ne_bytes();
+        rest = behind;
+    }
+    if rest.len() >= 4
+        && let Some((chunk, behind)) = std::mem::take(&mut rest).split_first_chunk_mut::<4>()
+    {
+        *chunk = (u32::from_ne_bytes(*chunk) ^ wide as u32).to_ne_bytes();
+        rest = behind;
+    }
+    for (byte, key) in rest.iter_mut().zip(mask) {
         *byte ^= key;
     }
 }
