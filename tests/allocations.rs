@@ -1,4 +1,5 @@
-//! What a message costs in allocations, on all threads of the library together: one, received or sent; an idle ping none.
+//! What a message costs in allocations, on all threads of the library together: one that is received one, one that is sent none;
+//! an idle ping none.
 // A test may panic, and calls the C face as a C program would.
 #![allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -307,7 +308,7 @@ fn an_idle_ping_costs_no_allocation() {
 }
 
 #[test]
-fn a_message_that_is_sent_costs_one_allocation() {
+fn a_message_that_is_sent_costs_no_allocation() {
     let _alone = alone();
     let server = Server::start();
     let joined = Joined::new(&server, true, 0);
@@ -325,8 +326,6 @@ fn a_message_that_is_sent_costs_one_allocation() {
     send(5_000);
     let cost = ALLOCATIONS.load(SeqCst) - before;
     println!("{cost} allocations for 5000 messages sent");
-    assert!(
-        (5_000..=5_000 + SLACK).contains(&cost),
-        "{cost} allocations for 5000 messages sent"
-    );
+    // The buffer in which they wait grows with them.
+    assert!(cost <= SLACK, "{cost} allocations for 5000 messages sent");
 }
