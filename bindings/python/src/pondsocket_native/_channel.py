@@ -11,7 +11,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._core import Message
-from ._errors import ClosedError, DeclinedError, PondError
+from ._errors import ClosedError, DeclinedError, PondError, QueueFullError
 from ._events import ChannelStateChange, Dropped, Presence
 from ._pump import error_of, milliseconds
 from ._words import (
@@ -169,6 +169,10 @@ class Channel:
         self._inboxes: set[_Inbox] = set()
         self._joining: set[asyncio.Future[None]] = set()
         self._writable: set[asyncio.Future[None]] = set()
+        # How often there was room again, and how often at the start of the last send that was refused: the event may
+        # come before anybody waits for it.
+        self._rooms = 0
+        self._rooms_before = -1
         # The state of the last event: it lags behind `state`.
         self._told = ChannelState.IDLE
         # Messages may follow the join before its caller can ask for them: these wait for the first who does.
@@ -261,16 +265,24 @@ class Channel:
             ClosedError, DeclinedError: the channel has ended.
             TooLargeError, InvalidArgumentError: the message itself.
         """
-        self._core.send(event, encode(payload))
+        rooms = self._rooms
+        try:
+            self._core.send(event, encode(payload))
+        except QueueFullError:
+            self._rooms_before = rooms
+            raise
 
     def send_volatile(self, event: str, payload: Payload = None) -> bool:
         """Sends if it can be written right now, else forgets it: for positions and the like. Whether it was sent."""
         return self._core.send_volatile(event, encode(payload))
 
     async def writable(self) -> None:
-        """Waits until there is room again after a QueueFullError. Raises ClosedError if the channel ends."""
+        """Waits until there is room again after a QueueFullError; at once if there is by now. Raises ClosedError if the
+        channel ends."""
         client = self._client
         client._attach()
+        if self._rooms > self._rooms_before:
+            return
         future: asyncio.Future[None] = client._loop().create_future()
         self._writable.add(future)
         try:
@@ -376,6 +388,7 @@ class Channel:
         if kind == EVENT_CHANNEL_STATE:
             self._reached(ChannelState(event.state), event)
         elif kind == EVENT_WRITABLE:
+            self._rooms += 1
             complete(self._writable, None)
         listeners = self._listeners.get(kind)
         if not listeners:
