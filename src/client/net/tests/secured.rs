@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+};
 use rustls::crypto::ring;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::TlsAcceptor;
@@ -38,8 +41,13 @@ impl Authority {
 
     /// A certificate and its key.
     fn issue(&self, name: &str) -> (String, String) {
+        self.issue_with(name, |_| {})
+    }
+
+    fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        change(&mut params);
         (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
 
@@ -193,6 +201,95 @@ async fn a_certificate_for_another_name_is_refused() {
     let error = dial_fails(secure("localhost", port, &authority.trusted())).await;
     assert_eq!(error.kind, DialErrorKind::Tls);
     assert!(error.message.contains("another host name"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_out_of_its_time_is_refused() {
+    let authority = Authority::new();
+    let expired = authority.issue_with("localhost", |params| params.not_after = date_time_ymd(2001, 1, 1));
+    let port = tls_echo_server(expired, None).await;
+    let error = dial_fails(secure("localhost", port, &authority.trusted())).await;
+    assert_eq!(error.kind, DialErrorKind::Tls);
+    assert!(error.message.contains("has expired"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_for_servers_is_refused() {
+    let authority = Authority::new();
+    let for_clients = authority.issue_with("localhost", |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    let port = tls_echo_server(for_clients, None).await;
+    let error = dial_fails(secure("localhost", port, &authority.trusted())).await;
+    assert_eq!(error.kind, DialErrorKind::Tls);
+    assert!(
+        error.message.contains("TLS failed: invalid peer certificate"),
+        "{error}"
+    );
+}
+
+/// A man in the middle can show the server's certificate but has not its key.
+#[tokio::test]
+async fn a_certificate_without_its_key_is_refused() {
+    let authority = Authority::new();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let port = impostor(&authority, version).await;
+        let error = dial_fails(secure("localhost", port, &authority.trusted())).await;
+        assert_eq!(error.kind, DialErrorKind::Tls, "{version:?}");
+        assert!(error.message.contains("trusted authority"), "{version:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn each_version_of_tls_is_spoken() {
+    let authority = Authority::new();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let (chain, key) = parts(&authority.issue("localhost"));
+        let provider = ring::default_provider();
+        let signer = provider.key_provider.load_private_key(key).unwrap();
+        let port = tls_server_of(version, CertifiedKey::new(chain, signer)).await;
+        let mut link = within(dial(secure("localhost", port, &authority.trusted())))
+            .await
+            .unwrap();
+        link.push_close(1000).unwrap();
+        flush(&mut link).await.unwrap();
+    }
+}
+
+fn parts((cert, key): &(String, String)) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let chain = CertificateDer::pem_slice_iter(cert.as_bytes())
+        .map(Result::unwrap)
+        .collect();
+    (chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+}
+
+async fn impostor(authority: &Authority, version: &'static SupportedProtocolVersion) -> u16 {
+    let (chain, _) = parts(&authority.issue("localhost"));
+    let (_, other_key) = parts(&authority.issue("localhost"));
+    let signer = ring::default_provider()
+        .key_provider
+        .load_private_key(other_key)
+        .unwrap();
+    tls_server_of(version, CertifiedKey::new(chain, signer)).await
+}
+
+/// Upgrades whoever comes, with that version of TLS and whatever certificate and key, matching or not.
+async fn tls_server_of(version: &'static SupportedProtocolVersion, shown: CertifiedKey) -> u16 {
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        let stream = listener.accept().await.unwrap().0;
+        let Ok(stream) = acceptor.accept(stream).await else {
+            return;
+        };
+        let _socket = tokio_tungstenite::accept_async(stream).await;
+    });
+    port
 }
 
 #[tokio::test]
