@@ -88,12 +88,17 @@ impl Delivered {
     }
 
     /// The event.
-    #[inline]
+    #[inline(always)]
     pub fn event(&self) -> &Event {
         match &self.0.attachment {
             None => &self.0,
-            Some(_) => self.extra().and_then(|extra| extra.whole.as_ref()).unwrap_or(&self.0),
+            Some(_) => self.attached_event(),
         }
+    }
+
+    #[inline(never)]
+    fn attached_event(&self) -> &Event {
+        self.extra().and_then(|extra| extra.whole.as_ref()).unwrap_or(&self.0)
     }
 
     /// The event that the attachment is tied to, to change its numbers while nobody else holds it.

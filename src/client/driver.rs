@@ -17,7 +17,7 @@ use super::report;
 use super::sync::lock;
 
 /// Frames handled under one lock.
-const BATCH: u32 = 256;
+const BATCH: u32 = 512;
 /// Bytes that may wait in the link's own buffer before no more frames are taken from the session.
 const WRITE_MARK: usize = 128 * 1024;
 

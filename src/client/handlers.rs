@@ -47,6 +47,7 @@ pub enum Selector {
 }
 
 impl Selector {
+    #[inline(always)]
     fn wants(&self, event: &Event) -> bool {
         let presence = |kind: i32| event.kind == EventKind::Presence && event.presence_kind == kind;
         match self {

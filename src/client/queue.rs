@@ -122,11 +122,11 @@ impl EventQueue {
             replaced = gone;
             batch = Batch::new(events);
         }
+        let was_empty = inner.store.is_empty();
         let added = inner.store.append(source, batch, &mut replaced);
         if added > 0 {
-            self.announce(&mut inner, added);
+            self.announce(inner, added, was_empty);
         }
-        drop(inner);
     }
 
     /// Room in a source before its reader has to stop, in events; 0 = stop. `factor` stretches the bounds.
@@ -204,8 +204,9 @@ impl EventQueue {
             drop(event);
             return;
         }
+        let was_empty = inner.store.is_empty();
         inner.store.push_orphan(event);
-        self.announce(&mut inner, 1);
+        self.announce(inner, 1, was_empty);
     }
 
     /// The program's handle is gone. True: no client uses the queue any more, so what is left in it goes.
@@ -418,17 +419,21 @@ impl EventQueue {
         }
     }
 
-    fn announce(self: &Arc<Self>, inner: &mut Inner, added: usize) {
-        if added > 1 && inner.pullers > 1 {
-            self.ready.notify_all();
-        } else if inner.pullers > 0 {
-            self.ready.notify_one();
-        }
+    fn announce(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, added: usize, was_empty: bool) {
+        let pullers = inner.pullers;
         inner.settle();
-        self.announce_wake(inner);
+        self.announce_wake(&mut inner);
         if self.own && !inner.scheduled {
             inner.scheduled = true;
             self.pool.submit(Job::Deliver(Arc::clone(self)));
+        }
+        // Behind the lock, which those who wake up want at once.
+        drop(inner);
+        if added > 1 && pullers > 1 {
+            self.ready.notify_all();
+        } else if pullers > 1 || (pullers == 1 && was_empty) {
+            // One alone went to wait when nothing was there, so that the first event has woken it.
+            self.ready.notify_one();
         }
     }
 

@@ -92,6 +92,8 @@ pub(super) struct Store {
     /// The number of the first item; items are numbered from the birth of the queue on.
     first: u64,
     sources: Vec<Option<Source>>,
+    /// Items that were taken out of the middle.
+    holes: usize,
 }
 
 impl Store {
@@ -222,10 +224,13 @@ impl Store {
     }
 
     /// The next event, and whose it is.
+    #[inline]
     pub fn pop(&mut self) -> Option<(Delivered, Option<usize>)> {
         let Item { source, event } = self.items.pop_front()??;
         self.first += 1;
-        self.trim();
+        if self.holes > 0 {
+            self.trim();
+        }
         let place = source.map(|place| place as usize);
         if let Some(source) = place.and_then(|place| self.source(place)) {
             source.taken(event.event());
@@ -234,10 +239,12 @@ impl Store {
     }
 
     /// The front is an event or there is none.
+    #[cold]
     fn trim(&mut self) {
         while matches!(self.items.front(), Some(None)) {
             self.items.pop_front();
             self.first += 1;
+            self.holes -= 1;
         }
     }
 
@@ -252,8 +259,14 @@ impl Store {
             item.source = None;
             match item.event.completion() {
                 Some(completion) if !completion.is_callable() => {}
-                Some(_) => replies.extend(place.take().map(|item| item.event)),
-                None => discarded.extend(place.take().map(|item| item.event)),
+                Some(_) => {
+                    replies.extend(place.take().map(|item| item.event));
+                    self.holes += 1;
+                }
+                None => {
+                    discarded.extend(place.take().map(|item| item.event));
+                    self.holes += 1;
+                }
             }
         }
         self.trim();
@@ -263,11 +276,24 @@ impl Store {
     pub fn clear(&mut self) -> Vec<Delivered> {
         let left = std::mem::take(&mut self.items);
         self.first += left.len() as u64;
+        self.holes = 0;
         left.into_iter().flatten().map(|item| item.event).collect()
     }
 }
 
 impl Source {
+    #[cold]
+    fn resume(&mut self) {
+        let half_free = self.backlog.events <= self.bounds.events / 2 && self.backlog.bytes <= self.bounds.bytes / 2;
+        if half_free {
+            self.reading_paused = false;
+            if let Some(sink) = &self.sink {
+                sink.resume_reading();
+            }
+        }
+    }
+
+    #[inline]
     fn taken(&mut self, event: &Event) {
         if event.kind == EventKind::Dropped {
             if let Some((waiting, _)) = self.dropped.get_mut(&event.channel) {
@@ -279,13 +305,8 @@ impl Source {
         } else if event.frame_bytes > 0 {
             self.backlog.events -= 1;
             self.backlog.bytes -= u64::from(event.frame_bytes);
-            let half_free =
-                self.backlog.events <= self.bounds.events / 2 && self.backlog.bytes <= self.bounds.bytes / 2;
-            if self.reading_paused && half_free {
-                self.reading_paused = false;
-                if let Some(sink) = &self.sink {
-                    sink.resume_reading();
-                }
+            if self.reading_paused {
+                self.resume();
             }
         }
     }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::payload::{PresenceParts, presence_object, presence_parts};
+use super::payload::{PresenceParts, presence_parts};
 use super::scan::{self, Fault, Limits, Members, Reading};
-use super::simd::{Level, end_of_container, plain_end};
+use super::simd::Level;
+use super::usual::{Usual, read_usual};
 
 /// Who speaks in an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +26,8 @@ pub enum Action {
 }
 
 impl Action {
-    fn from_wire(word: &str) -> Self {
+    #[inline(always)]
+    pub(super) fn from_wire(word: &str) -> Self {
         match word {
             "CONNECT" => Self::Connect,
             "SYSTEM" => Self::System,
@@ -59,7 +61,7 @@ pub struct Envelope<'a> {
     /// balanced (see [`super::simd`]). Whether it is JSON in every detail is for its reader to check.
     pub payload: Option<&'a str>,
     /// What a PRESENCE payload consists of, when it was found on the way.
-    parts: Option<PresenceParts<'a>>,
+    pub(super) parts: Option<PresenceParts<'a>>,
 }
 
 impl<'a> Envelope<'a> {
@@ -155,6 +157,37 @@ impl<'a> Iterator for Frames<'a> {
     type Item = Result<Envelope<'a>, FrameError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        match self.next_usual() {
+            Some(usual) => Some(Ok(usual.envelope(self.frame))),
+            None => self.next_other(),
+        }
+    }
+}
+
+impl std::iter::FusedIterator for Frames<'_> {}
+
+impl<'a> Frames<'a> {
+    /// Whether an envelope ended with the frame: none follows.
+    #[inline(always)]
+    pub fn is_over(&self) -> bool {
+        self.at == self.frame.len() && !self.empty
+    }
+
+    /// The next envelope, if it is a [usual](Usual) one and begins at once; else ask for the [next of whatever kind](Self::next_other).
+    #[inline(always)]
+    pub fn next_usual(&mut self) -> Option<Usual<'a>> {
+        let Reading::Structural(level) = self.reading else {
+            return None;
+        };
+        let usual = read_usual(self.frame, self.at, level)?;
+        self.at = usual.whole.end as usize;
+        self.empty = false;
+        Some(usual)
+    }
+
+    /// What follows where [`Self::next_usual`] found nothing.
+    #[inline(never)]
+    pub fn next_other(&mut self) -> Option<Result<Envelope<'a>, FrameError>> {
         let bytes = self.frame.as_bytes();
         let start = scan::skip_space(bytes, self.at);
         if start == bytes.len() {
@@ -163,10 +196,10 @@ impl<'a> Iterator for Frames<'a> {
             return first.then(|| Err(self.error(start, start..start, "the frame is empty")));
         }
         self.empty = false;
-        if let Reading::Structural(level) = self.reading {
-            if let Some(envelope) = read_usual(self.frame, start, level) {
-                self.at = start + envelope.text.len();
-                return Some(Ok(envelope));
+        if start != self.at {
+            self.at = start;
+            if let Some(usual) = self.next_usual() {
+                return Some(Ok(usual.envelope(self.frame)));
             }
         }
         let first = read(self.frame, start, self.reading);
@@ -203,11 +236,7 @@ impl<'a> Iterator for Frames<'a> {
             }
         }
     }
-}
 
-impl std::iter::FusedIterator for Frames<'_> {}
-
-impl Frames<'_> {
     fn error(&mut self, offset: usize, excerpt: Range<usize>, problem: &str) -> FrameError {
         let bytes = self.frame.as_bytes();
         let fresh = bytes.get(self.counted..offset).unwrap_or_default();
@@ -249,69 +278,6 @@ enum Member {
     RequestId,
     Payload,
     Unknown,
-}
-
-/// Reads the envelope at `start` if it is written as the servers write theirs: known keys, each once, no white space
-/// around them, no escapes and no null in their texts. Whatever it does not expect is for [`read`] to judge.
-fn read_usual(frame: &str, start: usize, level: Level) -> Option<Envelope<'_>> {
-    let bytes = frame.as_bytes();
-    if bytes.get(start) != Some(&b'{') {
-        return None;
-    }
-    // Where the texts stand; no text starts at 0.
-    let [mut action, mut event, mut channel, mut request_id] = [(0, 0); 4];
-    let (mut payload, mut parts) = ((0, 0), None);
-    let mut at = start;
-    loop {
-        let rest = bytes.get(at + 1..)?;
-        let (text, length) = match rest.get(1)? {
-            b'a' if rest.starts_with(b"\"action\":\"") => (&mut action, 10),
-            b'e' if rest.starts_with(b"\"event\":\"") => (&mut event, 9),
-            b'c' if rest.starts_with(b"\"channelName\":\"") => (&mut channel, 15),
-            b'r' if rest.starts_with(b"\"requestId\":\"") => (&mut request_id, 13),
-            b'p' if rest.starts_with(b"\"payload\":{") && payload.0 == 0 => {
-                let start = at + 11;
-                let mut end = None;
-                if frame.get(action.0..action.1) == Some("PRESENCE") {
-                    let (found, found_end) = presence_object(frame, start, level);
-                    (parts, end) = (found_end.map(|_| found), found_end);
-                }
-                let end = end.or_else(|| end_of_container(level, bytes, start))?;
-                payload = (start, end);
-                at = end;
-                match bytes.get(at)? {
-                    b',' => continue,
-                    b'}' => break,
-                    _ => return None,
-                }
-            }
-            _ => return None,
-        };
-        let start = at + 1 + length;
-        let end = plain_end(bytes, start);
-        if text.0 != 0 || bytes.get(end) != Some(&b'"') {
-            return None;
-        }
-        *text = (start, end);
-        at = end + 1;
-        match bytes.get(at)? {
-            b',' => {}
-            b'}' => break,
-            _ => return None,
-        }
-    }
-    let text = |(start, end)| frame.get(start..end).filter(|_| start != 0);
-    let action = text(action)?;
-    Some(Envelope {
-        text: frame.get(start..=at)?,
-        action: Action::from_wire(action),
-        action_text: Cow::Borrowed(action),
-        event: Cow::Borrowed(text(event)?),
-        channel: Cow::Borrowed(text(channel).unwrap_or_default()),
-        request_id: text(request_id).map(Cow::Borrowed),
-        payload: text(payload),
-        parts,
-    })
 }
 
 fn any_member(frame: &str, at: usize) -> Result<(Member, usize), Fault> {

@@ -6,6 +6,7 @@ pub mod payload;
 pub mod route;
 pub(crate) mod scan;
 pub mod simd;
+pub mod usual;
 pub mod write;
 
 pub use check::{CheckError, DEFAULT_MAX_OUT, MAX_NESTING};
@@ -17,4 +18,5 @@ pub use payload::{
 pub use route::{Pattern, Route};
 pub use scan::Reading;
 pub use simd::Level;
+pub use usual::{Span, Usual};
 pub use write::{ClientAction, client_frame, message_head};

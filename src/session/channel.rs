@@ -85,6 +85,7 @@ impl Session {
 
     /// The number that the floors above know a channel by; stamped on its events.
     pub fn set_channel_tag(&mut self, id: ChannelId, tag: u64) {
+        self.members.forget();
         if let Some(channel) = self.channels.get_mut(&id) {
             channel.tag = tag;
         }
@@ -106,6 +107,7 @@ impl Session {
         self.leave_ghost(id);
         self.timers.cancel(Timer::Join(id));
         self.writable_wanted.remove(&id);
+        self.members.forget();
         if let Some(channel) = self.channels.remove(&id)
             && self.names.get(channel.name.as_str()) == Some(&id)
         {
@@ -458,6 +460,7 @@ impl Session {
             return;
         };
         let previous = std::mem::replace(&mut channel.state, state);
+        self.members.forget();
         let mut block = BlockBuilder::default();
         block.append(Field::ChannelName, &channel.name);
         if let Some(failure) = failure {

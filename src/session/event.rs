@@ -7,22 +7,7 @@ use std::ops::{Deref, DerefMut};
 use triomphe::{Arc, HeaderSlice, HeaderWithLength, ThinArc, UniqueArc};
 
 use super::status::Failure;
-
-/// A byte range in an event's block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    /// First byte.
-    start: u32,
-    /// One past the last byte; the block holds a NUL there.
-    end: u32,
-}
-
-impl Span {
-    const ABSENT: Self = Self {
-        start: u32::MAX,
-        end: 0,
-    };
-}
+use crate::protocol::{Span, Usual};
 
 /// The kinds of event, numbered as in the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +59,7 @@ pub struct Head {
     pub channel: u64,
     /// Bytes of the inbound frame that this event came from; 0 = not from a frame (lifecycle).
     pub frame_bytes: u32,
+    /// Of the fields: where they stand in the block, which holds a NUL behind each.
     spans: [Span; FIELDS],
     /// 1 join, 2 update, 3 leave; 0 when only the list changed.
     pub presence_kind: i32,
@@ -104,6 +90,7 @@ pub struct Head {
 }
 
 impl Head {
+    #[inline(always)]
     fn new(kind: EventKind, spans: [Span; FIELDS]) -> Self {
         Self {
             kind,
@@ -167,7 +154,7 @@ impl Event {
     }
 
     /// The same without the UTF-8 view and with the terminating NUL at its end.
-    #[inline]
+    #[inline(always)]
     pub fn bytes_with_nul(&self, field: Field) -> Option<&[u8]> {
         let span = self.spans[field as usize];
         self.0.slice.get(span.start as usize..=span.end as usize)
@@ -210,12 +197,14 @@ pub struct EventMut(UniqueArc<Block>);
 
 impl Deref for EventMut {
     type Target = Head;
+    #[inline]
     fn deref(&self) -> &Head {
         &self.0.header.header
     }
 }
 
 impl DerefMut for EventMut {
+    #[inline]
     fn deref_mut(&mut self) -> &mut Head {
         &mut self.0.header.header
     }
@@ -276,12 +265,45 @@ impl EventMut {
         event
     }
 
+    /// A message event of a frame whose parts are known: one copy of the text, in which NULs take the place of the
+    /// delimiters behind the parts.
+    #[inline(always)]
+    pub fn message(text: &str, usual: &Usual<'_>, channel: u64) -> Self {
+        const NONE: Span = Span::ABSENT;
+        // In the order of the fields. Written out, as below: loops would not be unrolled, and this is done for each message.
+        let (name, payload) = (usual.event(), usual.payload());
+        let (channel_name, request_id) = (usual.channel(), usual.request_id());
+        let spans = [name, payload, NONE, NONE, NONE, NONE, NONE, channel_name, request_id];
+        let mut head = Head::new(EventKind::Message, spans);
+        head.channel = channel;
+        head.frame_bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        let mut event = Self::with_head(head, text.as_bytes());
+        let block = &mut event.0.slice;
+        let mut end = |span: Span| {
+            // Where an absent one would end is the frame's bracket, which nobody reads.
+            if let Some(delimiter) = block.get_mut(span.end as usize) {
+                *delimiter = 0;
+            }
+        };
+        end(name);
+        end(payload);
+        end(channel_name);
+        end(request_id);
+        event
+    }
+
     fn with_block(kind: EventKind, spans: [Span; FIELDS], bytes: &[u8]) -> Self {
+        Self::with_head(Head::new(kind, spans), bytes)
+    }
+
+    #[inline(always)]
+    fn with_head(head: Head, bytes: &[u8]) -> Self {
+        let mut fresh = Arc::from_header_and_slice(HeaderWithLength::new(head, bytes.len()), bytes);
         loop {
-            let head = HeaderWithLength::new(Head::new(kind, spans), bytes.len());
-            // A fresh one has one owner, so that the first turn is the last.
-            if let Ok(unique) = Arc::try_unique(Arc::from_header_and_slice(head, bytes)) {
-                return Self(unique);
+            // It has one owner, so that the first turn is the last.
+            match Arc::try_unique(fresh) {
+                Ok(unique) => return Self(unique),
+                Err(shared) => fresh = shared,
             }
         }
     }
@@ -304,6 +326,7 @@ impl EventMut {
     }
 
     /// It changes no more and can be shared.
+    #[inline]
     pub fn freeze(self) -> Event {
         Event(Arc::into_thin(self.0.shareable()))
     }

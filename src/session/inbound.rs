@@ -6,7 +6,7 @@ use super::link::Link;
 use super::status::{self, ChannelState, Failure};
 use super::{ChannelId, Session};
 use crate::protocol::{
-    Action, Envelope, connection_id, eviction_reason, is_error_event, is_eviction, parse_frame, server_error,
+    Action, Envelope, Usual, connection_id, eviction_reason, is_error_event, is_eviction, parse_frame, server_error,
 };
 
 /// The channel names under which servers speak about the connection itself.
@@ -42,12 +42,39 @@ impl Session {
     pub fn text_frame(&mut self, frame: &str, now: Time) {
         crate::inject::point("session");
         self.stats.frames_in += 1;
-        for parsed in parse_frame(frame) {
-            match parsed {
-                Ok(envelope) => self.envelope(&envelope, now),
-                Err(error) => self.undecodable(&error.to_string(), frame.len()),
+        let mut frames = parse_frame(frame);
+        loop {
+            match frames.next_usual() {
+                Some(usual) => {
+                    if usual.action != Action::Broadcast || !self.broadcast(frame, &usual) {
+                        self.envelope(&usual.envelope(frame), now);
+                    }
+                    if frames.is_over() {
+                        break;
+                    }
+                }
+                None => match frames.next_other() {
+                    None => break,
+                    Some(Ok(envelope)) => self.envelope(&envelope, now),
+                    Some(Err(error)) => self.undecodable(&error.to_string(), frame.len()),
+                },
             }
         }
+    }
+
+    /// The most frequent of all: a frame that is a broadcast in a channel that is JOINED. False: it is not such.
+    #[inline(always)]
+    fn broadcast(&mut self, frame: &str, usual: &Usual<'_>) -> bool {
+        let (whole, channel) = (usual.whole, usual.channel());
+        let name = frame.as_bytes().get(channel.start as usize..channel.end as usize);
+        if whole.start != 0 || whole.end as usize != frame.len() || matches!(self.link, Link::Open { .. }) {
+            return false;
+        }
+        let Some(tag) = name.and_then(|name| self.members.tag(name)) else {
+            return false;
+        };
+        self.emit(EventMut::message(frame, usual, tag));
+        true
     }
 
     /// A binary frame came: the text of an envelope, or nothing we know.
@@ -78,6 +105,7 @@ impl Session {
         }
     }
 
+    #[inline(never)]
     fn envelope(&mut self, envelope: &Envelope<'_>, now: Time) {
         if envelope.action == Action::Connect {
             self.connection_frame(envelope, now);
@@ -237,6 +265,7 @@ impl Session {
         match self.channels.get(&id) {
             Some(channel) if channel.state == ChannelState::Joined && event.kind != EventKind::Presence => {
                 event.channel = channel.tag;
+                self.members.remember(&channel.name, channel.tag, self.channels.len());
                 self.emit(event);
             }
             Some(channel) if channel.state == ChannelState::Joined => self.deliver_presence(id, event),

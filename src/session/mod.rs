@@ -13,6 +13,7 @@ pub mod hash;
 mod heartbeat;
 mod inbound;
 mod link;
+mod members;
 mod outbound;
 mod presence;
 mod random;
@@ -26,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use channel::Channel;
 use hash::{FastMap, FastState};
 use link::Link;
+use members::Members;
 use random::{Ids, Random};
 use requests::Request;
 use timers::{Timer, Timers};
@@ -95,6 +97,7 @@ pub struct Session {
     /// Boxed: the nodes of the map have room for eleven.
     channels: BTreeMap<ChannelId, Box<Channel>>,
     names: FastMap<Box<str>, ChannelId>,
+    members: Members,
     next_channel: u64,
     requests: FastMap<u64, Request>,
     tickets: FastMap<u64, u64>,
@@ -129,6 +132,7 @@ impl Session {
             connection_id: None,
             channels: BTreeMap::new(),
             names: FastMap::with_hasher(FastState::seeded(seed)),
+            members: Members::default(),
             next_channel: 1,
             requests: FastMap::default(),
             tickets: FastMap::default(),
@@ -182,6 +186,7 @@ impl Session {
     }
 
     /// The next event for the program.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
@@ -221,6 +226,7 @@ impl Session {
         }
     }
 
+    #[inline]
     fn emit(&mut self, mut event: EventMut) {
         event.client = self.config.client;
         self.events.push_back(event.freeze());

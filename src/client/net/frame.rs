@@ -174,6 +174,32 @@ impl Decoder {
         }
     }
 
+    /// The next message if it is text in one frame that lies whole in `input`, as nearly all do; takes it off. Whatever it
+    /// does not expect is left to [`Decoder::next`].
+    #[inline(always)]
+    pub fn whole_text<'b>(&self, input: &mut &'b [u8]) -> Option<&'b str> {
+        if self.frame.is_some() || self.fragmented.is_some() || self.header_len != 0 {
+            return None;
+        }
+        let bytes = *input;
+        let (&[first, second], rest) = bytes.split_first_chunk()?;
+        let (length, rest) = match second {
+            0..126 => (usize::from(second), rest),
+            126 => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (usize::from(u16::from_be_bytes(*length)), rest)
+            }
+            _ => return None,
+        };
+        if first != FIN | opcode::TEXT || length > self.limit || length > rest.len() {
+            return None;
+        }
+        let (payload, rest) = rest.split_at(length);
+        let text = simdutf8::basic::from_utf8(payload).ok()?;
+        *input = rest;
+        Some(text)
+    }
+
     /// The next message, if the bytes complete one; takes what it has read off `input`. After `None` all of `input` is taken.
     /// After a violation or a Close frame nothing may be read any more.
     pub fn next<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Result<Message<'a>, Violation>> {

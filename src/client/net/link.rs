@@ -175,6 +175,11 @@ impl Link {
         let mut input = self.incoming.bytes();
         let mut count = 0;
         while count < max && self.end.is_none() && !self.answers_pile_up() {
+            if let Some(text) = self.decoder.whole_text(&mut input) {
+                each(Inbound::Text(text));
+                count += 1;
+                continue;
+            }
             let Some(next) = self.decoder.next(&mut input) else {
                 break;
             };
