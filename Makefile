@@ -156,7 +156,6 @@ bench-sizes: ## builds the shared library in its variants, about 20 minutes: wri
 lint-bench: ## format and clippy of bench/, which is not of the workspace: needs its dependencies, some minutes the first time
 	cd bench && $(CARGO) fmt --all --check
 	cd bench/micro && $(CARGO) fmt --check
-	rustfmt --check --edition 2024 bench/gate/drive.rs
 	cd bench && CARGO_TARGET_DIR=$(CURDIR)/build/bench/target $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	cd bench/micro && CARGO_TARGET_DIR=$(CURDIR)/build/bench/target $(CARGO) clippy --all-targets -- -D warnings
 

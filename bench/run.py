@@ -24,7 +24,7 @@ BUILD = ROOT / "build" / "bench"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", BUILD / "target"))
 QUICK = ("bare", "bare-lto", "serde", "pond-push", "pond-next", "pond-many", "pond-dispatch", "pond-call")
 # Seconds until a contestant counts as stuck, and how often one may fail at a workload before it is left out.
-LIMIT, IDLE_LIMIT = 30, 120
+LIMIT, IDLE_LIMIT, SETUP_LIMIT = 30, 120, 1800
 PATIENCE = 2
 NEEDED = {"idle": {"connections", "rss_kib"}, "start": {"joined_us"}}
 RESULT = {"received", "in_order", "cpu_us", "wall_us"}
@@ -86,9 +86,10 @@ def contestants(names, libdir, include):
         setup = [filled(part, places) for part in description["setup"]]
         env = dict(os.environ, CARGO_TARGET_DIR=str(TARGET))
         try:
-            done = subprocess.run(setup, cwd=path.parent, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            done = subprocess.run(setup, cwd=path.parent, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  timeout=SETUP_LIMIT)
             why = done.stdout.strip()[-400:] if done.returncode != 0 else None
-        except OSError as error:
+        except (OSError, subprocess.TimeoutExpired) as error:
             why = str(error)
         if why is not None:
             missing.update((name, why) for name in wanted)

@@ -22,8 +22,7 @@ fn joined() -> Result<(Session, ChannelId), Error> {
     session.upgraded(0);
     session.text_frame(GREETING, 0);
     session.join(room, 0);
-    let join = session.take_frame().ok_or("no JOIN")?;
-    let id = request_id(std::str::from_utf8(&join)?)?;
+    let id = next_id(&mut session)?;
     session.text_frame(
         &format!(
             r#"{{"channelName":"{ROOM}","requestId":"{id}","action":"SYSTEM","event":"ACKNOWLEDGE","payload":{{}}}}"#
@@ -38,11 +37,15 @@ fn joined() -> Result<(Session, ChannelId), Error> {
     Ok((session, room))
 }
 
-fn request_id(frame: &str) -> Result<&str, Error> {
+/// The request id of the frame that the session wants written next.
+#[allow(clippy::needless_borrow, reason = "of older commits it is owned")]
+fn next_id(session: &mut Session) -> Result<String, Error> {
     const KEY: &str = r#""requestId":""#;
+    let taken = session.take_frame().ok_or("nothing to write")?;
+    let frame = std::str::from_utf8(&taken)?;
     let start = frame.find(KEY).ok_or("no requestId")? + KEY.len();
     let end = frame[start..].find('"').ok_or("no requestId")?;
-    Ok(&frame[start..start + end])
+    Ok(frame[start..start + end].to_owned())
 }
 
 /// The frames of the floods, as the synthetic server makes them.
@@ -127,10 +130,9 @@ fn ask(count: u64) -> Result<u64, Error> {
         session
             .request(room, "ask", r#"{"n":"00000000"}"#, None, ticket, 0)
             .map_err(|error| format!("{error:?}"))?;
-        let question = session.take_frame().ok_or("no request")?;
+        let id = next_id(&mut session)?;
         taken += 1;
         session.handed_over(taken);
-        let id = request_id(std::str::from_utf8(&question)?)?;
         let answer = format!(
             r#"{{"channelName":"{ROOM}","requestId":"{id}","action":"SYSTEM","event":"answer","payload":{{"n":"00000000"}}}}"#
         );
