@@ -75,7 +75,7 @@ def workload_text(workload, result):
         spread = f"({short(numbers['low'])} to {short(numbers['high'])})"
         lost = losses(numbers)
         lines.append(
-            f"  {name:14}{short(numbers['value']):>9}  x{short(numbers['ratio']):>7} {spread:18}"
+            f"  {name:23}{short(numbers['value']):>9}  x{short(numbers['ratio']):>7} {spread:18}"
             + (f" speed x{short(numbers['speed'])}" if numbers["speed"] else "")
             + (f"  lost {lost}" if lost not in ("0", "–") else "")
             + mark

@@ -66,9 +66,15 @@ def joins(event: asyncio.Event, state: str) -> None:
 class Bench:
     def __init__(self) -> None:
         self.received, self.in_order, self.over = 0, True, asyncio.Event()
+        # One task for each channel takes them in no order among the channels: then each channel has its own.
+        self.strands = CHANNELS if HOW == "iterate" else 1
+        self.next = list(range(self.strands))
 
     def saw(self, number: str | bytes) -> None:
-        self.in_order = self.in_order and int(number) == self.received
+        at = int(number)
+        strand = at % self.strands
+        self.in_order = self.in_order and self.next[strand] == at
+        self.next[strand] = at + self.strands
         self.received += 1
         if self.received == COUNT:
             self.over.set()
@@ -94,7 +100,9 @@ class Bench:
 
     async def iterate(self, channel: NativeChannel) -> None:
         async for message in channel:
-            self.on_message(message)
+            # The end on one channel says nothing of the others; what is lost is seen by the runner's patience.
+            if message.event != "end":
+                self.on_message(message)
 
 
 def result(bench: Bench, cpu: int, wall: int) -> NoReturn:
