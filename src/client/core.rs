@@ -13,6 +13,7 @@ use crate::session::{
 };
 
 use super::delivered::Delivered;
+use super::direct::Driver;
 use super::driver;
 use super::handlers::{Handlers, Registration};
 use super::library::Library;
@@ -52,11 +53,12 @@ pub(super) struct Shared {
     /// Calls that wait for their reply on the thread that asked.
     pub calls: FastMap<u64, Option<Delivered>>,
     pub watches: Vec<Watch>,
-    /// Threads that wait on `changed`.
+    /// Threads that wait on `changed` for a state or a flush.
     pub waiting: u32,
     driver_runs: bool,
-    /// The driver has done everything and waits: whoever gives it work wakes it.
-    pub asleep: bool,
+    pub driver: Driver,
+    /// Who waits on `changed` has to be told, once the lock is open.
+    pub news: bool,
     pub freed: bool,
     /// How often a panic has cost the session; the driver's link belongs to one such life.
     pub lives: u32,
@@ -163,7 +165,8 @@ impl Client {
                     watches: Vec::new(),
                     waiting: 0,
                     driver_runs: false,
-                    asleep: false,
+                    driver: Driver::default(),
+                    news: false,
                     freed: false,
                     lives: 0,
                     lost: false,
@@ -236,15 +239,20 @@ impl Client {
     #[inline(never)]
     fn finish(&self, mut shared: MutexGuard<'_, Shared>) {
         self.drain(&mut shared);
-        self.wake_driver(shared);
+        self.unlock(shared, true);
     }
 
-    /// Unlocks, and wakes the driver unless it is awake: then it looks for work once more before it sleeps.
-    pub(super) fn wake_driver(&self, mut shared: MutexGuard<'_, Shared>) {
-        let asleep = std::mem::take(&mut shared.asleep);
+    /// Unlocks, and then wakes who has to be: the driver, if there is work for it and it is not awake, so that it looks for work
+    /// once more before it sleeps; threads that wait for what has happened.
+    pub(super) fn unlock(&self, mut shared: MutexGuard<'_, Shared>, work: bool) {
+        let news = std::mem::take(&mut shared.news);
+        let wake = work && std::mem::take(&mut shared.driver.asleep);
         drop(shared);
-        if asleep {
+        if wake {
             self.notify.notify_one();
+        }
+        if news {
+            self.changed.notify_all();
         }
     }
 
@@ -294,12 +302,11 @@ impl Client {
     pub(super) fn driver_panicked(&self) {
         let mut shared = lock(&self.shared);
         shared.driver_runs = false;
+        shared.driver = Driver::default();
         self.lose_session(&mut shared);
         let drained = catch_unwind(AssertUnwindSafe(|| self.drain(&mut shared)));
-        drop(shared);
-        if drained.is_err() {
-            self.changed.notify_all();
-        }
+        shared.news |= drained.is_err();
+        self.unlock(shared, false);
     }
 
     /// What a lost session did not remember to answer.
@@ -328,7 +335,8 @@ impl Client {
         }
     }
 
-    /// Hands the session's events over. The lock stays held, so that the order of events is the session's.
+    /// Hands the session's events over. The lock stays held, so that the order of events is the session's. To be followed by
+    /// `unlock`.
     pub(super) fn drain(&self, shared: &mut Shared) {
         while let Some(event) = shared.session.poll_event() {
             match event.kind {
@@ -342,6 +350,7 @@ impl Client {
                     let ticket = event.ticket;
                     if let Some(call) = shared.calls.get_mut(&ticket) {
                         *call = Some(Delivered::new(event));
+                        shared.news = true;
                     } else if let Some(Completion {
                         registration,
                         user_data,
@@ -355,6 +364,7 @@ impl Client {
         }
         if std::mem::take(&mut shared.lost) {
             self.answer_forgotten(shared);
+            shared.news = true;
         }
         if shared.freed {
             let replies = shared
@@ -365,9 +375,7 @@ impl Client {
         } else if !shared.outbox.is_empty() {
             self.queue.push(self.source, &mut shared.outbox);
         }
-        if shared.waiting > 0 {
-            self.changed.notify_all();
-        }
+        shared.news |= shared.waiting > 0;
     }
 
     /// Dial, unless that is under way.
@@ -526,9 +534,11 @@ impl Client {
         } else {
             None
         };
+        // One question at a time is in a hurry; many are better written together.
+        let written = shared.session.pending_requests() == 1 && self.write_here(&mut shared);
         self.drain(&mut shared);
         self.run_driver_for(&mut shared);
-        self.wake_driver(shared);
+        self.unlock(shared, !written);
         // Its destroy must not run under the lock.
         drop(refused);
         result

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+use tokio::time::{Sleep, sleep_until};
+
 use crate::session::{self, Action, ClientState, Failure, Time, status};
 
 use super::core::{Client, Shared};
@@ -57,6 +59,18 @@ struct Driver {
     told: ClientState,
     /// The life of the session that the link belongs to.
     life: u32,
+    /// When the next turn is due. It is not put off when a deadline is: one turn too many costs less than a new alarm for each
+    /// request.
+    wakes_at: Option<Time>,
+    /// Rings at that moment.
+    clock: Option<Pin<Box<Sleep>>>,
+}
+
+/// What ended a wait.
+enum Came {
+    Io(Io),
+    Dialled(Box<Result<Link, Failed>>),
+    Other,
 }
 
 /// Drives a client until it is freed and its goodbye is over. A panic ends the link and is told.
@@ -87,64 +101,100 @@ async fn drive(client: Arc<Client>) {
         pinged_at: None,
         told: ClientState::Disconnected,
         life: 0,
+        wakes_at: None,
+        clock: None,
     };
     driver.life = lock(&driver.client.shared).lives;
-    while let Some(deadline) = driver.turn() {
-        driver.wait(deadline).await;
+    let mut came = Came::Other;
+    while driver.turn(came) {
+        came = driver.wait().await;
     }
 }
 
 impl Driver {
-    /// One round with the session: what is due, what it wants done, what it wants written. `None`: the work is over.
-    fn turn(&mut self) -> Option<Option<Instant>> {
+    /// One round with the session: what has come, what is due, what it wants done, what it wants written. False: the work is over.
+    fn turn(&mut self, came: Came) -> bool {
         let client = Arc::clone(&self.client);
         let mut shared = lock(&client.shared);
-        crate::inject::point("driver");
-        self.follow(&shared);
+        let shared_now = &mut *shared;
+        shared_now.driver.asleep = false;
         let now = client.now();
-        shared.session.tick(now);
-        while let Some(action) = shared.session.poll_action() {
-            self.act(&mut shared, action, now);
+        crate::inject::point("driver");
+        if self.follow(shared_now) {
+            // What others could not write comes before everything that is pushed from here on.
+            if let (Some(link), Some(writer)) = (&mut self.link, &mut shared_now.driver.writer) {
+                link.take_over(writer);
+            }
+            match came {
+                Came::Io(io) => self.io(shared_now, io, now),
+                Came::Dialled(result) => self.dialled(shared_now, *result, now),
+                Came::Other => {}
+            }
         }
-        self.write(&mut shared);
-        self.make_room(&mut shared, now);
-        client.drain(&mut shared);
-        let deadline = shared.session.deadline().map(|time| client.instant(time));
-        let over = shared.freed && !shared.session.is_linked();
-        let state = shared.session.state();
-        let failure = shared.session.last_failure().map(|failure| failure.status);
-        shared.asleep = true;
-        drop(shared);
+        shared_now.session.tick(now);
+        while let Some(action) = shared_now.session.poll_action() {
+            self.act(shared_now, action, now);
+        }
+        self.write(shared_now);
+        client.drain(shared_now);
+        self.make_room(shared_now, now);
+        client.drain(shared_now);
+        let session = &shared_now.session;
+        let over = shared_now.freed && !session.is_linked();
+        let state = session.state();
+        let failure = session.last_failure().map(|failure| failure.status);
+        self.set_clock(session.deadline(), now);
+        let driver = &mut shared_now.driver;
+        driver.asleep = true;
+        driver.wakes_at = self.wakes_at;
+        driver.link_rests = self.room > 0 && self.link.as_ref().is_some_and(Link::lets_write);
+        client.unlock(shared, false);
         if state != self.told {
             self.told = state;
             report::connection(self.tag, state, failure);
         }
-        if over {
-            return None;
-        }
-        // An event may have led to new work (a dial after a close) without a wake-up.
-        Some(deadline)
+        !over
     }
 
-    /// A session that a panic has cost left a link behind that the new one does not know.
-    fn follow(&mut self, shared: &Shared) {
-        if self.life != shared.lives {
+    fn set_clock(&mut self, deadline: Option<Time>, now: Time) {
+        if let (Some(at), Some(deadline)) = (self.wakes_at, deadline)
+            && at > now
+            && at <= deadline
+        {
+            return;
+        }
+        self.wakes_at = deadline;
+        if let Some(time) = deadline {
+            let at = self.client.instant(time).into();
+            match &mut self.clock {
+                Some(clock) => clock.as_mut().reset(at),
+                None => self.clock = Some(Box::pin(sleep_until(at))),
+            }
+        }
+    }
+
+    /// A session that a panic has cost left a link behind that the new one does not know. False: whatever came is of that link.
+    fn follow(&mut self, shared: &mut Shared) -> bool {
+        let same = self.life == shared.lives;
+        if !same {
             self.life = shared.lives;
             self.dialing = None;
-            self.forget_link();
+            self.forget_link(shared);
         }
+        same
     }
 
-    fn forget_link(&mut self) {
+    fn forget_link(&mut self, shared: &mut Shared) {
         self.link = None;
         self.paused = false;
         self.pinged_at = None;
+        shared.driver.writer = None;
     }
 
     fn act(&mut self, shared: &mut Shared, action: Action, now: Time) {
         match action {
             Action::Dial { attempt } => {
-                self.link = None;
+                self.forget_link(shared);
                 self.dialing = Some(Box::pin(dial_target(Arc::clone(&self.client), self.tag, attempt)));
             }
             Action::Abort => {
@@ -200,8 +250,10 @@ impl Driver {
             return;
         }
         let client = &self.client;
+        let room = |factor| client.queue.room(client.source, factor).min(BATCH);
         let factor = if shared.calls.is_empty() { 1 } else { 2 };
-        self.room = client.queue.room(client.source, factor).min(BATCH);
+        self.room = room(factor);
+        shared.driver.reads_for_calls = factor == 2 && room(1) < self.room;
         if self.room == 0 && factor == 2 {
             client.fail_calls(shared);
         }
@@ -213,72 +265,47 @@ impl Driver {
     }
 
     /// Waits for the socket, the dial, a call of the program, or the clock.
-    #[allow(clippy::large_enum_variant)] // lives on the stack for one turn
-    async fn wait(&mut self, deadline: Option<Instant>) {
-        let client = Arc::clone(&self.client);
-        let notified = client.notify.notified();
+    async fn wait(&mut self) -> Came {
+        let notified = self.client.notify.notified();
         let clock = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
+            match (&mut self.clock, self.wakes_at) {
+                (Some(clock), Some(_)) => clock.as_mut().await,
+                _ => std::future::pending().await,
             }
         };
-        enum Came {
-            Io(Io),
-            Dialled(Result<Link, Failed>),
-            Other,
-        }
         // The socket first: a program that never stops sending must not keep us from flushing.
-        let came = tokio::select! {
+        tokio::select! {
             biased;
             io = poll_link(&mut self.link, self.room) => Came::Io(io),
-            result = poll_dial(&mut self.dialing) => Came::Dialled(result),
+            result = poll_dial(&mut self.dialing) => Came::Dialled(Box::new(result)),
             () = notified => Came::Other,
             () = clock => Came::Other,
-        };
-        match came {
-            Came::Io(io) => self.io(io),
-            Came::Dialled(result) => self.dialled(result),
-            Came::Other => {}
         }
     }
 
-    fn dialled(&mut self, result: Result<Link, Failed>) {
+    fn dialled(&mut self, shared: &mut Shared, result: Result<Link, Failed>, now: Time) {
         self.dialing = None;
-        let client = Arc::clone(&self.client);
-        let mut shared = lock(&client.shared);
-        if self.life != shared.lives {
-            return;
-        }
-        let now = client.now();
         match result {
             Ok(link) => {
+                shared.driver.writer = link.writer();
+                shared.driver.link_frames = 0;
                 self.link = Some(link);
                 shared.session.upgraded(now);
             }
-            Err(Failed { failure, retry_after }) => self.end(&mut shared, now, failure, 0, retry_after),
+            Err(Failed { failure, retry_after }) => self.end(shared, now, failure, 0, retry_after),
         }
-        client.drain(&mut shared);
     }
 
-    fn io(&mut self, io: Io) {
-        let client = Arc::clone(&self.client);
-        let mut shared = lock(&client.shared);
-        if self.life != shared.lives {
-            return;
-        }
-        crate::inject::point("driver");
-        let now = client.now();
-        self.account(&mut shared);
+    fn io(&mut self, shared: &mut Shared, io: Io, now: Time) {
+        self.account(shared);
         match io {
-            Io::Read => self.read(&mut shared, now),
+            Io::Read => self.read(shared, now),
             Io::Flushed => {}
             Io::Ended(end) => {
                 let (failure, code) = describe(end);
-                self.end(&mut shared, now, failure, code, None);
+                self.end(shared, now, failure, code, None);
             }
         }
-        client.drain(&mut shared);
     }
 
     /// Feeds the session a batch of what was read.
@@ -308,16 +335,18 @@ impl Driver {
         let Some(link) = &self.link else {
             return;
         };
-        shared.session.handed_over(link.handed_over());
+        let (frames, bytes) = shared.driver.written_by_others();
+        shared.driver.link_frames = link.handed_over();
+        shared.session.handed_over(link.handed_over() + frames);
         shared.traffic.bytes_in = shared.traffic.past_in + link.bytes_in();
-        shared.traffic.bytes_out = shared.traffic.past_out + link.bytes_out();
+        shared.traffic.bytes_out = shared.traffic.past_out + link.bytes_out() + bytes;
     }
 
     fn end(&mut self, shared: &mut Shared, now: Time, failure: Failure, code: u16, retry_after: Option<Time>) {
         self.account(shared);
         shared.traffic.past_in = shared.traffic.bytes_in;
         shared.traffic.past_out = shared.traffic.bytes_out;
-        self.forget_link();
+        self.forget_link(shared);
         shared.session.link_ended(
             now,
             session::LinkEnd {

@@ -3,6 +3,7 @@
 
 pub mod core;
 pub mod delivered;
+mod direct;
 mod driver;
 pub mod handlers;
 pub mod library;

@@ -6,7 +6,7 @@ use crate::session::{ChannelId, ChannelState, ClientState, Event, EventKind, Fai
 
 use super::core::{Client, Shared};
 use super::delivered::Delivered;
-use super::sync::{deadline, inside_callback, lock, wait_until};
+use super::sync::{deadline, inside_callback, lock, wait, wait_until};
 
 /// How a wait ended: a status, and its story if there is one.
 #[derive(Debug)]
@@ -203,25 +203,30 @@ impl Client {
                 session.request(id, event, payload, timeout, ticket, now)
             })
             .and_then(|accepted| accepted);
+        let written = self.write_here(&mut shared);
         self.drain(&mut shared);
         if let Err(failure) = asked {
             shared.calls.remove(&ticket);
+            self.unlock(shared, !written);
             return Err(failure);
         }
         self.run_driver_for(&mut shared);
-        if std::mem::take(&mut shared.asleep) {
+        if !written && std::mem::take(&mut shared.driver.asleep) {
             self.notify.notify_one();
+        }
+        if std::mem::take(&mut shared.news) {
+            self.changed.notify_all();
         }
         loop {
             if let Some(Some(_)) = shared.calls.get(&ticket) {
                 break;
             }
-            (shared, _) = self.wait_changed(shared, None);
+            shared = wait(&self.changed, shared);
         }
         let reply = shared.calls.remove(&ticket).flatten();
-        drop(shared);
         // The reader may have been let on for this call alone.
-        self.notify.notify_one();
+        let work = shared.driver.reads_for_calls;
+        self.unlock(shared, work);
         match reply {
             Some(reply) if reply.event().status == status::OK => Ok(reply),
             Some(reply) => Err(failure_of(reply.event())),

@@ -58,6 +58,11 @@ impl Session {
         Ok(())
     }
 
+    /// How many requests are not complete.
+    pub fn pending_requests(&self) -> usize {
+        self.requests.len()
+    }
+
     /// Completes a request as CANCELLED. False: there is no such request any more.
     pub fn cancel_request(&mut self, ticket: u64) -> bool {
         self.fail_request(ticket, &Failure::new(status::CANCELLED, "the request was cancelled"))

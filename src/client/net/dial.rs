@@ -116,7 +116,7 @@ pub async fn dial(request: DialRequest) -> Result<Link, DialError> {
     }
     let socket = connect(&request.endpoint, &place).await?;
     let mut transport = match (request.endpoint.secure(), &request.tls) {
-        (false, _) => Transport::Plain(Socket(socket)),
+        (false, _) => Transport::Plain(Socket::new(socket)),
         (true, Some(config)) => start_tls(socket, Arc::clone(config), &request.endpoint, &place).await?,
         (true, None) => {
             return Err(place.error(DialErrorKind::Tls, "no TLS configuration was given"));
@@ -231,7 +231,7 @@ async fn start_tls(
     let Ok(name) = ServerName::try_from(endpoint.host().to_owned()) else {
         return Err(place.error(DialErrorKind::Tls, "no certificate can be issued for this host name"));
     };
-    match TlsConnector::from(config).connect(name, Socket(socket)).await {
+    match TlsConnector::from(config).connect(name, Socket::new(socket)).await {
         Ok(stream) => Ok(Transport::Tls(Box::new(stream))),
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(place.error(
             DialErrorKind::Tls,

@@ -16,6 +16,7 @@ use super::frame::{Decoder, MAX_CONTROL, Message, Violation, is_sendable, opcode
 use super::outbox::Outbox;
 use super::scratch::Incoming;
 use super::wire::{Transport, describe_io};
+use super::writer::Writer;
 
 /// The most plaintext that one TLS record holds.
 const TLS_RECORD: usize = 16 * 1024;
@@ -235,6 +236,26 @@ impl Link {
         self.check_writable()?;
         self.out.push(opcode::TEXT, frame);
         Ok(())
+    }
+
+    /// What other threads write with, if the transport allows it.
+    pub fn writer(&self) -> Option<Writer> {
+        match &self.transport {
+            Transport::Plain(socket) => Some(Writer::new(socket.writing_half())),
+            Transport::Tls(_) => None,
+        }
+    }
+
+    /// Another thread may write now: nothing waits here that would have to go first.
+    pub fn lets_write(&self) -> bool {
+        self.buffered() == 0 && !self.unflushed && self.check_writable().is_ok()
+    }
+
+    /// What the writer could not write goes first. To be called before anything else is pushed.
+    pub fn take_over(&mut self, writer: &mut Writer) {
+        if !writer.outbox().pending().is_empty() {
+            self.out.take_over(writer.outbox());
+        }
     }
 
     /// Takes a ping into the write buffer. The payload may have at most 125 bytes.

@@ -11,11 +11,13 @@ mod system_roots;
 pub mod tls;
 pub mod url;
 mod wire;
+mod writer;
 
 pub use dial::{DialError, DialErrorKind, DialRequest, check_header, dial};
 pub use link::{Inbound, Link, LinkEnd};
 pub use tls::{TlsOptions, check_client_cert, check_pem, client_config};
 pub use url::{Endpoint, UrlError};
+pub use writer::Writer;
 
 #[cfg(test)]
 mod tests;

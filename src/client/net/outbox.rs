@@ -86,6 +86,13 @@ impl Outbox {
         }
     }
 
+    /// Goes on with what another one could not write. Only while nothing waits here.
+    pub(super) fn take_over(&mut self, other: &mut Self) {
+        self.bytes = std::mem::take(&mut other.bytes);
+        self.written = std::mem::take(&mut other.written);
+        self.frame = std::mem::take(&mut other.frame);
+    }
+
     /// A Close frame with nothing but a code.
     pub(super) fn push_close(&mut self, code: u16) {
         self.push(opcode::CLOSE, &code.to_be_bytes());

@@ -4,6 +4,8 @@
 pub mod core;
 #[path = "../../../src/client/delivered.rs"]
 pub mod delivered;
+#[path = "../../../src/client/direct.rs"]
+mod direct;
 #[path = "../../../src/client/handlers.rs"]
 pub mod handlers;
 #[path = "../../../src/client/pool.rs"]
@@ -59,7 +61,7 @@ pub mod library {
 }
 
 pub mod net {
-    pub use pondsocket::client::net::Endpoint;
+    pub use pondsocket::client::net::{Endpoint, Writer};
 }
 
 pub mod target {

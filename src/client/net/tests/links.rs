@@ -199,7 +199,7 @@ async fn a_failed_write_ends_the_link_once_everything_readable_was_read() {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let mut server = listener.accept().await.unwrap().0;
     stream.shutdown().await.unwrap();
-    let mut link = Link::new(Transport::Plain(Socket(stream)), Vec::new(), 1000);
+    let mut link = Link::new(Transport::Plain(Socket::new(stream)), Vec::new(), 1000);
     server.write_all(&frame(0x81, b"last words")).await.unwrap();
     link.push_text(b"too late").unwrap();
     let end = flush(&mut link).await.unwrap_err();
