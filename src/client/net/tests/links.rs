@@ -215,6 +215,52 @@ async fn link_readable(link: &mut Link) {
 }
 
 #[tokio::test]
+async fn what_another_thread_could_not_write_goes_first() {
+    let (mut link, mut server) = raw_pair(1 << 20).await;
+    let mut writer = link.writer().unwrap();
+    assert!(link.lets_write());
+    writer.push_text(b"first");
+    assert!(writer.write());
+    assert_eq!((writer.handed_over(), writer.bytes_out()), (1, 11));
+    let big = vec![b'x'; 64 * 1024];
+    let mut pushed = 1;
+    loop {
+        writer.push_text(&big);
+        pushed += 1;
+        if !std::thread::scope(|scope| scope.spawn(|| writer.write()).join().unwrap()) {
+            break;
+        }
+    }
+    link.take_over(&mut writer);
+    assert!(!link.lets_write());
+    link.push_text(b"last").unwrap();
+    let reader = async {
+        let mut got = Vec::new();
+        for _ in 0..=pushed {
+            got.push(read_frame(&mut server).await.unwrap().1);
+        }
+        got
+    };
+    let (flushed, got) = within(async { tokio::join!(flush(&mut link), reader) }).await;
+    flushed.unwrap();
+    assert_eq!((&got[0][..], &got[got.len() - 1][..]), (&b"first"[..], &b"last"[..]));
+    assert!(got[1..got.len() - 1].iter().all(|frame| *frame == big));
+    assert_eq!(writer.handed_over() + link.handed_over(), pushed + 1);
+    assert!(link.lets_write());
+}
+
+#[tokio::test]
+async fn another_thread_does_not_keep_a_connection_open() {
+    let (link, mut server) = raw_pair(1 << 20).await;
+    let mut writer = link.writer().unwrap();
+    drop(link);
+    assert!(within(read_frame(&mut server)).await.is_none());
+    writer.push_text(b"too late");
+    assert!(!writer.write());
+    assert_eq!(writer.handed_over(), 0);
+}
+
+#[tokio::test]
 async fn a_blocked_writer_is_woken() {
     let (mut link, mut server) = raw_pair(1 << 20).await;
     let pushed = fill(&mut link).await;
