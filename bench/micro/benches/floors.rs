@@ -10,7 +10,7 @@ use pondsocket::client::{Delivered, EventQueue, Pulled};
 use pondsocket::ffi::queue::{pond_queue_free, pond_queue_interrupt, pond_queue_new};
 use pondsocket::ffi::types::pond_queue;
 use pondsocket::protocol::{ClientAction, check, client_frame, parse_frame, presence_parts};
-use pondsocket::session::{Event, EventKind, Field};
+use pondsocket::session::{EventKind, EventMut, Field};
 
 fn main() {
     divan::main();
@@ -121,13 +121,13 @@ fn payload_check(bencher: Bencher<'_, '_>) {
 struct Nobody;
 
 impl Sink for Nobody {
-    fn deliver(&self, _event: &Arc<Delivered>) {}
+    fn deliver(&self, _event: &Delivered) {}
     fn resume_reading(&self) {}
 }
 
 /// One batch in and out again, in events of one batch.
 #[divan::bench(args = [1, 64])]
-fn queue_push_pop(bencher: Bencher<'_, '_>, batch: usize) {
+fn queue_push_pop(bencher: Bencher<'_, '_>, batch: u32) {
     let queue = EventQueue::new(Arc::new(Pool::default()), false);
     let bounds = Bounds {
         events: 10_000,
@@ -138,19 +138,16 @@ fn queue_push_pop(bencher: Bencher<'_, '_>, batch: usize) {
     let events = || -> Vec<Delivered> {
         (0..batch)
             .map(|_| {
-                Delivered::new(Event::with_text(
-                    EventKind::Message,
-                    &[(Field::Name, "message"), (Field::Payload, "{}")],
-                ))
+                let fields = [(Field::Name, "message"), (Field::Payload, "{}")];
+                Delivered::new(EventMut::with_text(EventKind::Message, &fields).freeze())
             })
             .collect()
     };
-    bencher.counter(batch).with_inputs(events).bench_values(|events| {
-        queue.push(source, events);
-        match queue.pull(0, batch) {
-            Pulled::Events(events) => events.len(),
-            _ => 0,
-        }
+    bencher.counter(batch).with_inputs(events).bench_values(|mut events| {
+        queue.push(source, &mut events);
+        let pulled = queue.pull(0, batch, &mut |event| events.push(event));
+        assert_eq!(pulled, Pulled::Events(batch), "they are there");
+        events
     });
 }
 
