@@ -6,8 +6,6 @@ mod http;
 pub mod link;
 mod outbox;
 mod scratch;
-#[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
-mod system_roots;
 pub mod tls;
 pub mod url;
 mod wire;

@@ -9,7 +9,6 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-#[cfg(not(all(unix, not(target_os = "android"), not(target_vendor = "apple"))))]
 use rustls_platform_verifier::Verifier;
 
 /// Whom a client trusts and what it shows.
@@ -116,21 +115,9 @@ fn parse_client_cert(
     Ok((chain, key))
 }
 
-/// The system's certificates, with further authorities beside them. A machine without any is fine as long as there are
-/// further ones.
-#[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
-fn platform_verifier(
-    extra: Vec<CertificateDer<'static>>,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, String> {
-    match super::system_roots::SystemRoots::load(extra, &provider) {
-        Ok(verifier) => Ok(verifier),
-        Err(error) => Err(format!("the system's certificates cannot be used: {error}")),
-    }
-}
-
-/// The platform's verifier, with further authorities beside the platform's own.
-#[cfg(any(windows, target_vendor = "apple"))]
+/// The platform's verifier, with further authorities beside the platform's own. A Linux machine without system
+/// certificates is fine as long as there are further ones.
+#[cfg(not(target_os = "android"))]
 fn platform_verifier(
     extra: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
