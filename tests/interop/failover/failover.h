@@ -16,7 +16,7 @@
 
 #include <pondsocket.h>
 
-#define DEADLINE_MS 30000
+#define DEADLINE_MS 60000
 
 int64_t now_ms(void);
 /* A broken set-up, not a failed check: says why and ends the program. */
