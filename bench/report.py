@@ -121,12 +121,12 @@ def targets_table(results):
             seen = f"{short(numbers['value'])} KiB" if idle else short(numbers["ratio"])
             spread = "–" if idle else f"{short(numbers['low'])} to {short(numbers['high'])}"
             lines.append(f"| {workload.title} | {results['titles'][name]} | {text}{' KiB' if idle else ''} | {seen} | {spread} | {'yes' if ok else '**no**'} |")
-    ours = [(BY_ID[r["workload"]], name, n) for r in results["workloads"] for name, n in medians(r).items() if ours(name)]
-    lost = sum(n["lost"] for _, _, n in ours)
-    sent = sum(n["sent"] for _, _, n in ours)
-    reordered = sum(n["reordered"] for _, _, n in ours)
+    mine = [(BY_ID[r["workload"]], name, n) for r in results["workloads"] for name, n in medians(r).items() if ours(name)]
+    lost = sum(n["lost"] for _, _, n in mine)
+    sent = sum(n["sent"] for _, _, n in mine)
+    reordered = sum(n["reordered"] for _, _, n in mine)
     lines.append(f"| lost or reordered in any of them | all ways, bindings too | 0 | {lost} of {sent:,} lost, {reordered} trials reordered | – | {'yes' if not lost + reordered else '**no**'} |")
-    flood = [n["speed"] for w, name, n in ours if w.id == "small" and name == "pond-push"]
+    flood = [n["speed"] for w, name, n in mine if w.id == "small" and name == "pond-push"]
     if flood and flood[0]:
         lines.append(f"| 200 B broadcast, throughput (wall) | library threads | ≥ 0.7 of bare | {short(flood[0])} | – | {'yes' if flood[0] >= 0.7 else '**no**'} |")
     return "\n".join(lines)

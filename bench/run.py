@@ -24,7 +24,7 @@ BUILD = ROOT / "build" / "bench"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", BUILD / "target"))
 QUICK = ("bare", "bare-lto", "serde", "pond-push", "pond-next", "pond-many", "pond-dispatch", "pond-call")
 # Seconds until a contestant counts as stuck, and how often one may fail at a workload before it is left out.
-LIMIT, IDLE_LIMIT, SETUP_LIMIT = 30, 120, 1800
+LIMIT, IDLE_LIMIT, SETUP_LIMIT = 30, 180, 1800
 PATIENCE = 2
 NEEDED = {"idle": {"connections", "rss_kib"}, "start": {"joined_us"}}
 RESULT = {"received", "in_order", "cpu_us", "wall_us"}

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::ffi::c_char;
 
 use bench_tungstenite::{Error, Numbers, Task, Template, Watch, request, resident_kib, since_start};
+use futures_util::future::try_join_all;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -140,8 +141,10 @@ async fn put(task: &Task) -> Result<(), Error> {
 async fn idle(task: &Task) -> Result<(), Error> {
     let before = resident_kib()?;
     let mut sockets = Vec::new();
-    for _ in 0..task.count {
-        sockets.push(joined(task).await?);
+    // Some at a time: one by one, a busy machine's scheduler is waited for at each step of each.
+    while (sockets.len() as u64) < task.count {
+        let more = (task.count - sockets.len() as u64).min(50);
+        sockets.extend(try_join_all((0..more).map(|_| joined(task))).await?);
     }
     let after = resident_kib()?;
     println!(r#"{{"connections":{},"rss_kib":{}}}"#, sockets.len(), after - before);
