@@ -51,6 +51,7 @@ esac
 program=$build/hammer-${SANITIZE:-plain}
 runtime=''
 if [ "${SANITIZE:-}" = thread ]; then
+    export TSAN_OPTIONS="suppressions=$PWD/tsan.supp${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
     # An older clang's runtime lacks what the library asks for: the toolchain that built it brings its own.
     runtime=$(rustc +nightly --print sysroot)/lib/rustlib/$target/lib/librustc-nightly_rt.tsan.a
 fi
