@@ -205,13 +205,12 @@ static void *work(void *unused) {
         if (strcmp(planted, "race") == 0) race++;
         if (pace_us) usleep(dice(2 * pace_us));
         if (strcmp(planted, "memory") == 0) {
-            /* Against rule 7: an event after its free. */
-            pond_event *event = NULL;
-            pond_queue *queue = any(QUEUES);
-            if (pond_queue_next(queue, 0, &event) == POND_OK) {
-                pond_event_free(event);
-                pond_event_kind(event);
-            }
+            /* Against rule 7: an error after its free. */
+            pond_client *client = NULL;
+            pond_error *error = NULL;
+            pond_client_new("", NULL, NULL, &client, &error);
+            pond_error_free(error);
+            pond_error_status(error);
         }
         if (strcmp(planted, "hang") == 0 && atomic_load(&calls) > 1000) pause();
     }
