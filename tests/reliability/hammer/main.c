@@ -48,16 +48,18 @@ static struct function {
     atomic_ulong calls;
 } functions[FUNCTIONS];
 
-/* Where the threads are, for the watchdog; library threads that run callbacks have places too. */
+/* Where the threads are, for the watchdog: the workers, the main thread while it shuts down, then the library's threads that
+ * run callbacks; those come and go, and are not watched. */
 static struct place {
     const char *_Atomic function;
     atomic_ulong calls;
+    atomic_bool watched;
 } places[128];
-static atomic_uint places_taken;
+static atomic_uint places_taken; /* by library threads */
 static _Thread_local struct place *place;
 
 static struct place *my_place(void) {
-    if (!place) place = &places[atomic_fetch_add(&places_taken, 1) % 128];
+    if (!place) place = &places[THREADS + 1 + atomic_fetch_add(&places_taken, 1) % (128 - THREADS - 1)];
     return place;
 }
 
@@ -198,8 +200,9 @@ void *keep(enum pool pool, void *handle) { return atomic_exchange(&handles[pool]
 
 /* ---- threads ---- */
 
-static void *work(void *unused) {
-    (void)unused;
+static void *work(void *own) {
+    place = own;
+    atomic_store(&place->watched, true);
     while (atomic_load(&calls) < calls_wanted) {
         one_call();
         if (strcmp(planted, "race") == 0) race++;
@@ -214,6 +217,7 @@ static void *work(void *unused) {
         }
         if (strcmp(planted, "hang") == 0 && atomic_load(&calls) > 1000) pause();
     }
+    atomic_store(&place->watched, false);
     return NULL;
 }
 
@@ -226,10 +230,10 @@ static void *watch(void *unused) {
     unsigned still[128] = {0};
     while (!atomic_load(&over)) {
         sleep(1);
-        unsigned taken = atomic_load(&places_taken);
-        for (unsigned i = 0; i < taken && i < THREADS + 1; i++) {
+        unsigned taken = THREADS + 1 + atomic_load(&places_taken);
+        for (unsigned i = 0; i < THREADS + 1; i++) {
             unsigned long now = atomic_load(&places[i].calls);
-            still[i] = now == last[i] ? still[i] + 1 : 0;
+            still[i] = now == last[i] && atomic_load(&places[i].watched) ? still[i] + 1 : 0;
             last[i] = now;
             if (still[i] > watchdog_s && !atomic_load(&over)) {
                 for (unsigned k = 0; k < taken && k < 128; k++) {
@@ -289,13 +293,11 @@ int main(int argc, char **argv) {
     world_urls[7] = "htp:/nonsense";
 
     pthread_t threads[THREADS], watchdog;
-    before("pond_version");
+    place = &places[THREADS];
     pthread_create(&watchdog, NULL, watch, NULL);
-    for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, work, NULL);
-    for (int i = 0; i < THREADS; i++) {
-        pthread_join(threads[i], NULL);
-        before("pond_version"); /* the main thread is alive */
-    }
+    for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, work, &places[i]);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    atomic_store(&place->watched, true);
     /* Handlers on library threads may still make calls, which may start the library anew. */
     int32_t ended = POND_TIMEOUT;
     for (int i = 0; i < 20 && ended != POND_OK; i++) {
