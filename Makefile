@@ -99,7 +99,7 @@ reliability-ci: setup lib server ## faults, panics, misuse under load, simulatio
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/reliability/hammer/run.sh
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/reliability/soak/run.sh
 
-reliability: reliability-ci ## the same, longer, and every seeded bug: some 75 minutes (docs/reliability.md)
+reliability: reliability-ci ## the same, longer, and every seeded bug: some 100 minutes (docs/reliability.md)
 	POND_TEST_SERVER=$(CURDIR)/$(SERVER) tests/reliability/long.sh
 
 fuzz: ## every fuzz target for SECONDS (60) each; needs the nightly toolchain and cargo-fuzz
