@@ -76,6 +76,8 @@ struct Life {
     running: u32,
     destroying: bool,
     destroyed: bool,
+    /// Threads that wait for `destroyed`.
+    awaiting: u32,
 }
 
 /// One registered handler.
@@ -136,7 +138,9 @@ impl Registration {
         if let Some(deadline) = patience.deadline() {
             let mut in_time = true;
             while !life.destroyed && in_time {
+                life.awaiting += 1;
                 (life, in_time) = wait_until(&self.ended, life, deadline);
+                life.awaiting -= 1;
             }
         }
         life.destroyed
@@ -176,8 +180,12 @@ struct Destroying<'a>(&'a Registration);
 
 impl Drop for Destroying<'_> {
     fn drop(&mut self) {
-        lock(&self.0.life).destroyed = true;
-        self.0.ended.notify_all();
+        let mut life = lock(&self.0.life);
+        life.destroyed = true;
+        // Each notification is a system call, and hardly ever does anybody wait.
+        if life.awaiting > 0 {
+            self.0.ended.notify_all();
+        }
     }
 }
 

@@ -45,6 +45,7 @@ impl Pool {
         let mut inner = lock(&self.inner);
         inner.jobs.push_back(job);
         if inner.idle >= inner.jobs.len() {
+            drop(inner);
             self.work.notify_one();
             return;
         }

@@ -423,12 +423,13 @@ impl EventQueue {
         let pullers = inner.pullers;
         inner.settle();
         self.announce_wake(&mut inner);
-        if self.own && !inner.scheduled {
-            inner.scheduled = true;
-            self.pool.submit(Job::Deliver(Arc::clone(self)));
-        }
+        let schedules = self.own && !inner.scheduled;
+        inner.scheduled |= schedules;
         // Behind the lock, which those who wake up want at once.
         drop(inner);
+        if schedules {
+            self.pool.submit(Job::Deliver(Arc::clone(self)));
+        }
         if added > 1 && pullers > 1 {
             self.ready.notify_all();
         } else if pullers > 1 || (pullers == 1 && was_empty) {
