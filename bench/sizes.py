@@ -19,6 +19,8 @@ BUILD = ROOT / "build" / "sizes"
 PREFIX = "CARGO_PROFILE_RELEASE_"
 HOST = next(line.split()[1] for line in subprocess.run(["rustc", "-vV"], capture_output=True, text=True).stdout.splitlines()
             if line.startswith("host:"))
+# As the Makefile has it.
+LINKER = [] if sys.platform == "darwin" else ["--", "-C", f"linker={ROOT}/packaging/versioned-cc", "-C", "linker-flavor=gcc"]
 STD = ["-Z", "build-std=std,panic_unwind", "-Z", "build-std-features=optimize_for_size", "--target", HOST]
 # What, by what setting of cargo's, by which toolchain and arguments, and what one has of it.
 VARIANTS = [
@@ -40,7 +42,7 @@ def build(target, settings, toolchain, arguments):
     """Where the library is; None, if it cannot be built."""
     env = dict(os.environ, CARGO_TARGET_DIR=str(target), **{PREFIX + name: value for name, value in settings.items()})
     command = ["cargo", *([f"+{toolchain}"] if toolchain else []), "rustc", "--quiet", "--release", "--locked", "--lib",
-               "--crate-type", "cdylib,staticlib", *arguments]
+               "--crate-type", "cdylib,staticlib", *arguments, *LINKER]
     done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
         print(done.stdout[-800:], file=sys.stderr, flush=True)
