@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 
 use crate::session::hash::FastMap;
 use crate::session::{
-    ChannelId, ChannelState, ClientState, Config, EventKind, EventMut, Failure, Field, GOODBYE, Session, Stats, Time,
-    panic_failure, status,
+    ChannelId, ChannelState, ClientState, Config, Event, EventKind, Failure, GOODBYE, Session, Stats, Time,
+    failed_reply, panic_failure, status,
 };
 
 use super::delivered::Delivered;
@@ -41,15 +41,14 @@ pub struct Setup {
 
 /// A request's handler and what goes with it.
 pub struct Completion {
-    /// Its handler; not callable when the reply is to be pulled.
-    pub registration: Arc<Registration>,
+    /// Its handler; not callable when the reply is to be pulled. `None`: there is nothing to run, not even at its end.
+    pub registration: Option<Arc<Registration>>,
     /// Told by the event.
     pub user_data: usize,
 }
 
 pub(super) struct Shared {
     pub session: Session,
-    pub completions: FastMap<u64, Completion>,
     /// Calls that wait for their reply on the thread that asked.
     pub calls: FastMap<u64, Option<Delivered>>,
     pub watches: Vec<Watch>,
@@ -91,6 +90,22 @@ pub struct ClientStats {
     pub bytes_out: u64,
     pub outbound_messages: u64,
     pub rtt_us: u64,
+}
+
+impl Shared {
+    /// A reply goes to the call that waits for it, or on its way to the queue.
+    #[inline]
+    fn answer(&mut self, reply: Event) {
+        let ticket = reply.ticket;
+        let reply = Delivered::new(reply);
+        match self.calls.get_mut(&ticket) {
+            Some(call) => {
+                *call = Some(reply);
+                self.news = true;
+            }
+            None => self.outbox.push(reply),
+        }
+    }
 }
 
 /// One client.
@@ -160,7 +175,6 @@ impl Client {
                 born: Instant::now(),
                 shared: Mutex::new(Shared {
                     session: Session::new(setup.config, driver::seed()),
-                    completions: FastMap::default(),
                     calls: FastMap::default(),
                     watches: Vec::new(),
                     waiting: 0,
@@ -289,8 +303,11 @@ impl Client {
     fn lose_session(&self, shared: &mut Shared) {
         let told = catch_unwind(AssertUnwindSafe(|| shared.session.fail(&panic_failure())));
         if told.is_err() {
-            let config = shared.session.config().clone();
-            shared.session = Session::new(config, driver::seed());
+            let fresh = Session::new(shared.session.config().clone(), driver::seed());
+            let lost = std::mem::replace(&mut shared.session, fresh);
+            for reply in lost.owed(&panic_failure()) {
+                shared.answer(reply);
+            }
         }
         shared.lives = shared.lives.wrapping_add(1);
         shared.traffic.past_in = shared.traffic.bytes_in;
@@ -311,27 +328,8 @@ impl Client {
 
     /// What a lost session did not remember to answer.
     fn answer_forgotten(&self, shared: &mut Shared) {
-        let failure = panic_failure();
-        let reply = |ticket: u64| {
-            let fields = [
-                (Field::Message, failure.message.as_str()),
-                (Field::ErrorCode, failure.code()),
-            ];
-            let mut event = EventMut::with_text(EventKind::Reply, &fields);
-            event.client = self.key;
-            event.ticket = ticket;
-            event.status = failure.status;
-            event.freeze()
-        };
-        for (ticket, completion) in shared.completions.drain() {
-            shared.outbox.push(Delivered::reply(
-                reply(ticket),
-                completion.user_data,
-                completion.registration,
-            ));
-        }
         for (ticket, call) in &mut shared.calls {
-            call.get_or_insert_with(|| Delivered::new(reply(*ticket)));
+            call.get_or_insert_with(|| Delivered::new(failed_reply(self.key, *ticket, &panic_failure()).freeze()));
         }
     }
 
@@ -346,19 +344,7 @@ impl Client {
                     }
                     shared.outbox.push(Delivered::new(event));
                 }
-                EventKind::Reply => {
-                    let ticket = event.ticket;
-                    if let Some(call) = shared.calls.get_mut(&ticket) {
-                        *call = Some(Delivered::new(event));
-                        shared.news = true;
-                    } else if let Some(Completion {
-                        registration,
-                        user_data,
-                    }) = shared.completions.remove(&ticket)
-                    {
-                        shared.outbox.push(Delivered::reply(event, user_data, registration));
-                    }
-                }
+                EventKind::Reply => shared.answer(event),
                 _ => shared.outbox.push(Delivered::new(event)),
             }
         }
@@ -370,7 +356,7 @@ impl Client {
             let replies = shared
                 .outbox
                 .drain(..)
-                .filter(|delivered| delivered.completion().is_some());
+                .filter(|delivered| delivered.event().kind == EventKind::Reply);
             shared.orphans.extend(replies);
         } else if !shared.outbox.is_empty() {
             self.queue.push(self.source, &mut shared.outbox);
@@ -517,30 +503,30 @@ impl Client {
         ticket: u64,
         completion: Completion,
     ) -> Result<(), Failure> {
-        let mut shared = lock(&self.shared);
-        if shared.freed {
-            drop(shared);
-            return Err(Failure::new(status::CLOSED, "the client is freed"));
-        }
-        shared.completions.insert(ticket, completion);
+        let Completion {
+            registration,
+            user_data,
+        } = completion;
+        let mut attachment = registration.map(Delivered::completing);
+        let mut shared = self.begin()?;
         let now = self.now();
         let result = self
             .contained(&mut shared, |session| {
                 session.request(id, event, payload, timeout, ticket, now)
             })
             .and_then(|accepted| accepted);
-        let refused = if result.is_err() {
-            shared.completions.remove(&ticket)
+        if result.is_ok() {
+            shared.session.tie(ticket, user_data, attachment.take());
         } else {
-            None
-        };
+            shared.session.forget_reply(ticket);
+        }
         // One question at a time is in a hurry; many are better written together.
         let written = shared.session.pending_requests() == 1 && self.write_here(&mut shared);
         self.drain(&mut shared);
         self.run_driver_for(&mut shared);
         self.unlock(shared, !written);
         // Its destroy must not run under the lock.
-        drop(refused);
+        drop(attachment);
         result
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::protocol::Route;
-use crate::session::{Event, EventMut};
+use crate::session::{Attachment, Event, EventMut};
 
 use super::handlers::Registration;
 use super::sync::Patience;
@@ -19,7 +19,6 @@ struct Extra {
     /// The event that was matched; the one that this is tied to has neither numbers nor text.
     whole: Option<Event>,
     route: Option<RouteText>,
-    user_data: usize,
     completion: Option<Arc<Registration>>,
 }
 
@@ -44,16 +43,13 @@ impl Delivered {
         Self(event)
     }
 
-    /// A reply, with the request's user data and its handler. Nobody else holds the event yet.
-    pub fn reply(mut event: Event, user_data: usize, completion: Arc<Registration>) -> Self {
-        let extra = Extra {
+    /// What a reply bears to run the handler of its request.
+    pub fn completing(completion: Arc<Registration>) -> Attachment {
+        Box::new(Extra {
             whole: None,
             route: None,
-            user_data,
             completion: Some(completion),
-        };
-        event.edit(|head| head.attachment = Some(Box::new(extra)));
-        Self(event)
+        })
     }
 
     /// The same event seen through a route pattern that matched.
@@ -77,7 +73,6 @@ impl Delivered {
                 params: with_nul(route.params),
                 query: with_nul(route.query),
             }),
-            user_data: event.user_data(),
             completion: None,
         }));
         Self(shell.freeze())
@@ -118,7 +113,7 @@ impl Delivered {
 
     /// The request's user data (REPLY only), else 0.
     pub fn user_data(&self) -> usize {
-        self.extra().map_or(0, |extra| extra.user_data)
+        self.event().user_data
     }
 
     /// The handler of the request that this is the reply to.

@@ -263,6 +263,7 @@ impl Store {
                     replies.extend(place.take().map(|item| item.event));
                     self.holes += 1;
                 }
+                None if item.event.event().kind == EventKind::Reply => {}
                 None => {
                     discarded.extend(place.take().map(|item| item.event));
                     self.holes += 1;

@@ -68,6 +68,15 @@ impl Incoming {
         self.callback.as_ref().map_or(0, |callback| callback.user_data as usize)
     }
 
+    /// The same, if there is anything to run.
+    pub fn arm_if_any(self, selector: Selector) -> Option<Arc<Registration>> {
+        let runs = |callback: &CCallback| callback.function.is_some() || callback.destroy.is_some();
+        if !self.callback.as_ref().is_some_and(runs) {
+            return None;
+        }
+        self.arm(selector)
+    }
+
     /// Makes it a registration, whose end runs the destroy.
     pub fn arm(mut self, selector: Selector) -> Option<Arc<Registration>> {
         let callback = self.callback.take()?;

@@ -250,9 +250,7 @@ unsafe fn request(
         ));
     }
     let user_data = incoming.user_data();
-    let Some(registration) = incoming.arm(Selector::Reply) else {
-        return Err(invalid("fn is NULL"));
-    };
+    let registration = incoming.arm_if_any(Selector::Reply);
     let number = global::number();
     if !ticket.is_null() {
         // Written before the reply can come.

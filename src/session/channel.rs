@@ -371,7 +371,7 @@ impl Session {
             match frame.purpose {
                 Purpose::Membership => {}
                 // Completed meanwhile: nobody waits for the answer any more.
-                Purpose::Request(number) if !self.requests.contains_key(&number) => {}
+                Purpose::Request(number) if self.requests.get(number).is_none() => {}
                 Purpose::Volatile => self.stats.dropped += 1,
                 Purpose::Message | Purpose::Request(_) => back.push((frame.channel, frame)),
             }

@@ -45,6 +45,9 @@ pub enum Field {
     RequestId,
 }
 
+/// What a floor above ties to an event.
+pub type Attachment = Box<dyn Any + Send + Sync>;
+
 const FIELDS: usize = 9;
 
 /// The numbers of an event. What a kind does not have is 0.
@@ -64,9 +67,11 @@ pub struct Head {
     /// 1 join, 2 update, 3 leave; 0 when only the list changed.
     pub presence_kind: i32,
     /// What a floor above ties to the event: few have any.
-    pub attachment: Option<Box<dyn Any + Send + Sync>>,
+    pub attachment: Option<Attachment>,
     /// The request's number.
     pub ticket: u64,
+    /// A number that the program has tied to the request.
+    pub user_data: usize,
     /// Client state 1.., channel state 11...
     pub state: i32,
     /// The state before.
@@ -102,6 +107,7 @@ impl Head {
             presence_kind: 0,
             attachment: None,
             ticket: 0,
+            user_data: 0,
             state: 0,
             previous_state: 0,
             http_status: 0,

@@ -1,6 +1,8 @@
 //! The end after a bug: a panic may have left anything half done, so a fresh session takes over, and whoever waits for the old one
 //! is told.
 
+use super::event::{Event, EventKind, EventMut, Field};
+use super::requests::tied;
 use super::status::{self, ChannelState, Failure};
 use super::{Link, Session};
 
@@ -10,6 +12,19 @@ pub fn panic_failure() -> Failure {
         status::PANIC,
         "a bug inside libpondsocket was contained; please report it",
     )
+}
+
+/// The reply to a request of which nothing else is known any more.
+pub fn failed_reply(client: u64, ticket: u64, failure: &Failure) -> EventMut {
+    let fields = [
+        (Field::Message, failure.message.as_str()),
+        (Field::ErrorCode, failure.code()),
+    ];
+    let mut event = EventMut::with_text(EventKind::Reply, &fields);
+    event.client = client;
+    event.ticket = ticket;
+    event.status = failure.status;
+    event
 }
 
 impl Session {
@@ -33,7 +48,6 @@ impl Session {
         self.channels = old.channels;
         self.names = old.names;
         self.requests = old.requests;
-        self.tickets = old.tickets;
         self.gave_up = Some(failure.clone());
         self.last_failure = Some(failure.clone());
         self.emit_client_error(failure, u32::MAX);
@@ -46,5 +60,18 @@ impl Session {
             self.finish_channel(id, ChannelState::Closed, failure, failure.status, true);
         }
         self.fail_all_requests(failure);
+    }
+
+    /// The replies that a session owes which is beyond [`Session::fail`].
+    pub fn owed(mut self, failure: &Failure) -> Vec<Event> {
+        self.events.retain(|event| event.kind == EventKind::Reply);
+        let mut owed = Vec::from(self.events);
+        for number in self.requests.numbers(|_| true) {
+            if let Some((ticket, request)) = self.requests.remove(number) {
+                let reply = failed_reply(self.config.client, ticket, failure);
+                owed.push(tied(reply, ticket, request).freeze());
+            }
+        }
+        owed
     }
 }

@@ -15,6 +15,7 @@ mod inbound;
 mod link;
 mod members;
 mod outbound;
+mod pending;
 mod presence;
 mod random;
 mod requests;
@@ -28,14 +29,14 @@ use channel::Channel;
 use hash::{FastMap, FastState};
 use link::Link;
 use members::Members;
+use pending::Pending;
 use random::{Ids, Random};
-use requests::Request;
 use timers::{Timer, Timers};
 use wire::Wire;
 
 pub use config::{Config, Overflow, Time};
-pub use event::{Event, EventKind, EventMut, Field};
-pub use fatal::panic_failure;
+pub use event::{Attachment, Event, EventKind, EventMut, Field};
+pub use fatal::{failed_reply, panic_failure};
 pub use link::{GOODBYE, LinkEnd};
 pub use status::{ChannelState, ClientState, Failure};
 
@@ -99,8 +100,7 @@ pub struct Session {
     names: FastMap<Box<str>, ChannelId>,
     members: Members,
     next_channel: u64,
-    requests: FastMap<u64, Request>,
-    tickets: FastMap<u64, u64>,
+    requests: Pending,
     timers: Timers,
     wire: Wire,
     /// The beginning of the last message, most often that of the next one, too.
@@ -134,8 +134,7 @@ impl Session {
             names: FastMap::with_hasher(FastState::seeded(seed)),
             members: Members::default(),
             next_channel: 1,
-            requests: FastMap::default(),
-            tickets: FastMap::default(),
+            requests: Pending::default(),
             timers: Timers::default(),
             wire: Wire::default(),
             head: outbound::Head::default(),
@@ -170,17 +169,25 @@ impl Session {
 
     /// When [`Session::tick`] is due.
     pub fn deadline(&self) -> Option<Time> {
-        self.timers.next()
+        match (self.timers.next(), self.requests.next_due()) {
+            (Some(timer), Some(request)) => Some(timer.min(request)),
+            (timer, request) => timer.or(request),
+        }
     }
 
     /// Time has passed: runs everything that is due.
     pub fn tick(&mut self, now: Time) {
         crate::inject::point("session");
-        while let Some(timer) = self.timers.pop_due(now) {
-            match timer {
-                Timer::Join(id) => self.join_timer(id, now),
-                Timer::Request(number) => self.request_timed_out(number),
-                link_timer => self.link_timer(link_timer, now),
+        let mut requests = self.requests.due(now).into_iter().peekable();
+        loop {
+            let until = requests.peek().map_or(now, |(at, _)| *at);
+            match self.timers.pop_due(until) {
+                Some(Timer::Join(id)) => self.join_timer(id, now),
+                Some(link_timer) => self.link_timer(link_timer, now),
+                None => match requests.next() {
+                    Some((_, number)) => self.request_timed_out(number),
+                    None => break,
+                },
             }
         }
     }
@@ -215,7 +222,7 @@ impl Session {
         self.wire.handed_over(total, |purpose, place| {
             handed += 1;
             if let wire::Purpose::Request(number) = purpose
-                && let Some(request) = requests.get_mut(&number)
+                && let Some(request) = requests.get_mut(number)
             {
                 request.handed = Some(place);
             }

@@ -1,20 +1,12 @@
 //! Requests: each completes exactly once.
 
 use super::config::Time;
-use super::event::{BlockBuilder, EventKind, EventMut, Field};
+use super::event::{Attachment, BlockBuilder, EventKind, EventMut, Field};
+use super::pending::{NEVER, Request};
 use super::status::{self, Failure};
-use super::timers::Timer;
 use super::wire::{OutFrame, Purpose};
 use super::{ChannelId, Session};
 use crate::protocol::Envelope;
-
-#[derive(Debug)]
-pub(super) struct Request {
-    ticket: u64,
-    channel: ChannelId,
-    /// Its place in the account of the link, once it is handed over.
-    pub handed: Option<u64>,
-}
 
 impl Session {
     /// Accepts a request. Its REPLY event bears `ticket`, a number of the caller's. `timeout` 0 = the configured one,
@@ -30,32 +22,45 @@ impl Session {
     ) -> Result<(), Failure> {
         self.refuse_ended(id)?;
         let number = self.prepare(id, event, payload)?;
-        self.requests.insert(
-            number,
-            Request {
-                ticket,
-                channel: id,
-                handed: None,
-            },
-        );
+        let due = match timeout {
+            None => NEVER,
+            Some(0) => now.saturating_add(self.config.response_timeout),
+            Some(timeout) => now.saturating_add(timeout),
+        };
+        let request = Request {
+            channel: id,
+            handed: None,
+            due,
+            user_data: 0,
+            attachment: None,
+        };
+        self.requests.insert(number, ticket, request);
         crate::inject::point("session");
-        self.tickets.insert(ticket, number);
-        if let Err(failure) = self.accept(id, Purpose::Request(number), number, payload) {
-            self.forget_request(number);
-            return Err(failure);
+        let accepted = self.accept(id, Purpose::Request(number), number, payload);
+        if accepted.is_err() {
+            self.requests.remove(number);
         }
-        // A full queue may have dropped it at once.
-        if let Some(timeout) = timeout
-            && self.requests.contains_key(&number)
-        {
-            let timeout = if timeout == 0 {
-                self.config.response_timeout
-            } else {
-                timeout
-            };
-            self.timers.set(Timer::Request(number), now.saturating_add(timeout));
+        accepted
+    }
+
+    /// Ties something to the reply of the request that was accepted last.
+    pub fn tie(&mut self, ticket: u64, user_data: usize, attachment: Option<Attachment>) {
+        if let Some(request) = self.requests.newest(ticket) {
+            request.user_data = user_data;
+            request.attachment = attachment;
+        } else if let Some(reply) = self.events.iter_mut().rev().find(|event| event.ticket == ticket) {
+            // A full queue has dropped it at once.
+            reply.edit(|head| {
+                head.user_data = user_data;
+                head.attachment = attachment;
+            });
         }
-        Ok(())
+    }
+
+    /// The request of that ticket was not accepted after all: what a panic has told of it is untold.
+    pub fn forget_reply(&mut self, ticket: u64) {
+        self.events
+            .retain(|event| event.kind != EventKind::Reply || event.ticket != ticket);
     }
 
     /// How many requests are not complete.
@@ -70,7 +75,7 @@ impl Session {
 
     /// Completes a request with a failure of the caller's. False: there is no such request any more.
     pub fn fail_request(&mut self, ticket: u64, failure: &Failure) -> bool {
-        let Some(number) = self.tickets.get(&ticket).copied() else {
+        let Some((number, _)) = self.requests.by_ticket(ticket) else {
             return false;
         };
         self.take_back(number);
@@ -80,10 +85,9 @@ impl Session {
 
     /// The request of that ticket is not complete and belongs to that channel.
     pub fn is_pending(&self, id: ChannelId, ticket: u64) -> bool {
-        self.tickets
-            .get(&ticket)
-            .and_then(|number| self.requests.get(number))
-            .is_some_and(|request| request.channel == id)
+        self.requests
+            .by_ticket(ticket)
+            .is_some_and(|(_, request)| request.channel == id)
     }
 
     pub(super) fn request_timed_out(&mut self, number: u64) {
@@ -100,36 +104,38 @@ impl Session {
     /// A frame bears the id of a pending request of that channel.
     pub(super) fn is_request_of(&self, number: u64, channel: Option<ChannelId>) -> bool {
         self.requests
-            .get(&number)
+            .get(number)
             .is_some_and(|request| channel.is_none_or(|id| id == request.channel))
     }
 
     pub(super) fn reply(&mut self, number: u64, envelope: &Envelope<'_>) {
-        self.take_back(number);
-        let Some(request) = self.forget_request(number) else {
-            return;
-        };
-        if let Some(place) = request.handed {
-            // Frames arrive in order: what was written before the question has arrived as well.
-            self.wire.prove(place);
-        }
-        let mut event = super::inbound::message_event(EventKind::Reply, envelope);
+        self.answered(number, super::inbound::message_event(EventKind::Reply, envelope));
+    }
+
+    /// The reply has come.
+    pub(super) fn answered(&mut self, number: u64, mut event: EventMut) {
+        self.prove_request(number);
         // Bounded by the requests that were made, not by the inbound limit.
         event.frame_bytes = 0;
-        self.stamp(&mut event, &request);
-        self.emit(event);
+        self.finish_request(number, event);
+    }
+
+    /// Frames arrive in order: what was written before the question has arrived as well.
+    fn prove_request(&mut self, number: u64) {
+        match self.requests.get(number).map(|request| request.handed) {
+            Some(Some(place)) => self.wire.prove(place),
+            Some(None) => self.take_back(number),
+            None => {}
+        }
     }
 
     pub(super) fn reply_with_error(&mut self, number: u64, failure: &Failure) {
-        self.take_back(number);
-        if let Some(place) = self.requests.get(&number).and_then(|request| request.handed) {
-            self.wire.prove(place);
-        }
+        self.prove_request(number);
         self.complete_request(number, failure);
     }
 
     pub(super) fn complete_request(&mut self, number: u64, failure: &Failure) {
-        let Some(request) = self.forget_request(number) else {
+        let Some(request) = self.requests.get(number) else {
             return;
         };
         let mut block = BlockBuilder::default();
@@ -141,8 +147,7 @@ impl Session {
         let mut event = block.finish(EventKind::Reply);
         event.status = failure.status;
         event.http_status = failure.http_status;
-        self.stamp(&mut event, &request);
-        self.emit(event);
+        self.finish_request(number, event);
     }
 
     pub(super) fn fail_requests_of(&mut self, id: ChannelId, failure: &Failure) {
@@ -167,21 +172,14 @@ impl Session {
     }
 
     fn fail_requests(&mut self, failure: &Failure, which: impl Fn(&Request) -> bool) {
-        let mut numbers: Vec<u64> = self
-            .requests
-            .iter()
-            .filter(|(_, request)| which(request))
-            .map(|(number, _)| *number)
-            .collect();
-        numbers.sort_unstable();
-        for number in numbers {
+        for number in self.requests.numbers(which) {
             self.complete_request(number, failure);
         }
     }
 
     /// Nobody waits for the answer any more: do not send the question either, if it has not gone.
     fn take_back(&mut self, number: u64) {
-        let Some(request) = self.requests.get(&number) else {
+        let Some(request) = self.requests.get(number) else {
             return;
         };
         if request.handed.is_some() {
@@ -196,15 +194,24 @@ impl Session {
         self.announce_writable();
     }
 
-    fn forget_request(&mut self, number: u64) -> Option<Request> {
-        let request = self.requests.remove(&number)?;
-        self.tickets.remove(&request.ticket);
-        self.timers.cancel(Timer::Request(number));
-        Some(request)
+    /// The one end of a request. From here on nothing can fail, so that what is tied to it is not lost.
+    #[inline]
+    fn finish_request(&mut self, number: u64, event: EventMut) {
+        let Some((ticket, request)) = self.requests.remove(number) else {
+            return;
+        };
+        let tag = self.channels.get(&request.channel).map_or(0, |channel| channel.tag);
+        let mut event = tied(event, ticket, request);
+        event.channel = tag;
+        self.emit(event);
     }
+}
 
-    fn stamp(&self, event: &mut EventMut, request: &Request) {
-        event.ticket = request.ticket;
-        event.channel = self.channels.get(&request.channel).map_or(0, |channel| channel.tag);
-    }
+/// The event that ends a request, with what belongs to it.
+#[inline]
+pub(super) fn tied(mut event: EventMut, ticket: u64, request: Request) -> EventMut {
+    event.ticket = ticket;
+    event.user_data = request.user_data;
+    event.attachment = request.attachment;
+    event
 }

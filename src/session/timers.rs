@@ -25,8 +25,6 @@ pub(super) enum Timer {
     Close,
     /// A join must be answered, or its backoff ends.
     Join(ChannelId),
-    /// A request must be answered.
-    Request(u64),
 }
 
 #[derive(Debug, Default)]
@@ -75,14 +73,14 @@ mod tests {
     fn the_earliest_comes_first_and_a_later_set_replaces() {
         let mut timers = Timers::default();
         timers.set(Timer::Ping, 30);
-        timers.set(Timer::Request(1), 10);
+        timers.set(Timer::Join(ChannelId(1)), 10);
         timers.set(Timer::Ping, 5);
         timers.set(Timer::Pong, 7);
         timers.cancel(Timer::Pong);
         assert_eq!(timers.next(), Some(5));
         assert_eq!(timers.pop_due(4), None);
         assert_eq!(timers.pop_due(20), Some(Timer::Ping));
-        assert_eq!(timers.pop_due(20), Some(Timer::Request(1)));
+        assert_eq!(timers.pop_due(20), Some(Timer::Join(ChannelId(1))));
         assert_eq!(timers.pop_due(20), None);
         assert_eq!(timers.next(), None);
     }

@@ -42,7 +42,7 @@ fn channel(client: &Client) -> Option<ChannelId> {
 
 fn ask(client: &Arc<Client>, id: ChannelId, ticket: u64, registration: Arc<Registration>) -> bool {
     let completion = Completion {
-        registration,
+        registration: Some(registration),
         user_data: 0,
     };
     client.request(id, "ask", "{}", None, ticket, completion).is_ok()

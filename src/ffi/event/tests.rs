@@ -102,7 +102,12 @@ impl Callback for UserData {
 
 fn reply(event: Event, ended: &'static AtomicUsize, panics: bool) -> Delivered {
     let completion = Registration::new(Selector::Reply, Box::new(UserData { ended, panics }));
-    Delivered::reply(event, 0x77, completion)
+    let mut event = event;
+    event.edit(|head| {
+        head.user_data = 0x77;
+        head.attachment = Some(Delivered::completing(completion));
+    });
+    Delivered::new(event)
 }
 
 fn owned(event: Event) -> *mut pond_event {

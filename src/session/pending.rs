@@ -1,0 +1,229 @@
+//! The requests that are not complete, in the order of their numbers, which is that of their birth.
+
+use std::collections::VecDeque;
+
+use super::ChannelId;
+use super::config::Time;
+use super::event::Attachment;
+
+/// A request without a deadline is due then.
+pub(super) const NEVER: Time = Time::MAX;
+/// So many places of completed requests are not worth a pass.
+const KEPT_HOLES: usize = 32;
+
+pub(super) struct Request {
+    pub channel: ChannelId,
+    /// Its place in the account of the link, once it is handed over.
+    pub handed: Option<u64>,
+    pub due: Time,
+    /// Told by the reply.
+    pub user_data: usize,
+    /// Tied to the reply.
+    pub attachment: Option<Attachment>,
+}
+
+struct Entry {
+    number: u64,
+    ticket: u64,
+    /// `None`: complete.
+    request: Option<Request>,
+}
+
+/// Requests by number and by ticket. Replies come in order or nearly so, so that the one looked for is most often the first.
+pub(super) struct Pending {
+    /// The first one is not complete.
+    entries: VecDeque<Entry>,
+    live: usize,
+    /// Tickets are in the order of numbers, too.
+    tickets_rise: bool,
+    /// Nothing is due earlier. It is not put off when a request completes: one look too many costs less than a look at each.
+    earliest: Time,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            live: 0,
+            tickets_rise: true,
+            earliest: NEVER,
+        }
+    }
+}
+
+impl Pending {
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Adds one whose number is above all others.
+    pub fn insert(&mut self, number: u64, ticket: u64, request: Request) {
+        self.tickets_rise = match self.entries.back() {
+            Some(last) => self.tickets_rise && last.ticket < ticket,
+            None => true,
+        };
+        self.earliest = self.earliest.min(request.due);
+        self.live += 1;
+        self.entries.push_back(Entry {
+            number,
+            ticket,
+            request: Some(request),
+        });
+    }
+
+    #[inline]
+    fn place(&self, number: u64) -> Option<usize> {
+        let ahead = number.checked_sub(self.entries.front()?.number)?;
+        // Right when only requests were numbered in between.
+        match usize::try_from(ahead).ok().and_then(|place| self.entries.get(place)) {
+            Some(entry) if entry.number == number => Some(ahead as usize),
+            _ => self.entries.binary_search_by_key(&number, |entry| entry.number).ok(),
+        }
+    }
+
+    #[inline]
+    pub fn get(&self, number: u64) -> Option<&Request> {
+        self.entries.get(self.place(number)?)?.request.as_ref()
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, number: u64) -> Option<&mut Request> {
+        let place = self.place(number)?;
+        self.entries.get_mut(place)?.request.as_mut()
+    }
+
+    /// Its number, and the request.
+    pub fn by_ticket(&self, ticket: u64) -> Option<(u64, &Request)> {
+        let place = if self.tickets_rise {
+            self.entries.binary_search_by_key(&ticket, |entry| entry.ticket).ok()?
+        } else {
+            self.entries
+                .iter()
+                .position(|entry| entry.ticket == ticket && entry.request.is_some())?
+        };
+        let entry = self.entries.get(place)?;
+        Some((entry.number, entry.request.as_ref()?))
+    }
+
+    /// The newest of all, if it has that ticket and is not complete.
+    pub fn newest(&mut self, ticket: u64) -> Option<&mut Request> {
+        let entry = self.entries.back_mut().filter(|entry| entry.ticket == ticket)?;
+        entry.request.as_mut()
+    }
+
+    /// It is complete: its ticket, and what is left of it.
+    pub fn remove(&mut self, number: u64) -> Option<(u64, Request)> {
+        let place = self.place(number)?;
+        let entry = self.entries.get_mut(place)?;
+        let removed = (entry.ticket, entry.request.take()?);
+        self.live -= 1;
+        while self.entries.front().is_some_and(|entry| entry.request.is_none()) {
+            self.entries.pop_front();
+        }
+        if self.entries.is_empty() {
+            self.earliest = NEVER;
+        } else if self.entries.len() > 2 * self.live + KEPT_HOLES {
+            self.entries.retain(|entry| entry.request.is_some());
+        }
+        Some(removed)
+    }
+
+    /// In order.
+    pub fn numbers(&self, which: impl Fn(&Request) -> bool) -> Vec<u64> {
+        let wanted = |entry: &&Entry| entry.request.as_ref().is_some_and(&which);
+        self.entries.iter().filter(wanted).map(|entry| entry.number).collect()
+    }
+
+    /// When to ask for what is due.
+    pub fn next_due(&self) -> Option<Time> {
+        (self.earliest != NEVER).then_some(self.earliest)
+    }
+
+    /// Deadlines that have passed and their requests, in order.
+    pub fn due(&mut self, now: Time) -> Vec<(Time, u64)> {
+        let mut due = Vec::new();
+        if now < self.earliest {
+            return due;
+        }
+        self.earliest = NEVER;
+        for entry in &self.entries {
+            match &entry.request {
+                Some(request) if request.due <= now => due.push((request.due, entry.number)),
+                Some(request) => self.earliest = self.earliest.min(request.due),
+                None => {}
+            }
+        }
+        due.sort_unstable();
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(due: Time) -> Request {
+        Request {
+            channel: ChannelId(1),
+            handed: None,
+            due,
+            user_data: 0,
+            attachment: None,
+        }
+    }
+
+    #[test]
+    fn found_by_number_and_ticket_whatever_the_order_of_completion() {
+        let mut pending = Pending::default();
+        // Other frames have numbers, too.
+        let numbers: Vec<u64> = (1..400).map(|n| n + n / 7).collect();
+        for number in &numbers {
+            pending.insert(*number, 1_000 + number, request(NEVER));
+        }
+        let mut left = numbers.clone();
+        for step in 0.. {
+            if left.is_empty() {
+                break;
+            }
+            let number = left.remove((step * 31) % left.len());
+            assert_eq!(pending.by_ticket(1_000 + number).map(|found| found.0), Some(number));
+            assert_eq!(pending.remove(number).map(|removed| removed.0), Some(1_000 + number));
+            assert!(pending.remove(number).is_none() && pending.get(number).is_none());
+            assert!(pending.by_ticket(1_000 + number).is_none());
+            assert_eq!(pending.numbers(|_| true), left);
+            assert_eq!(pending.len(), left.len());
+            assert!(pending.entries.len() <= 2 * left.len() + KEPT_HOLES);
+        }
+    }
+
+    #[test]
+    fn tickets_need_not_rise() {
+        let mut pending = Pending::default();
+        for (number, ticket) in [(1, 5), (2, 9), (3, 7), (5, 8)] {
+            pending.insert(number, ticket, request(NEVER));
+        }
+        for (number, ticket) in [(3, 7), (1, 5), (5, 8), (2, 9)] {
+            assert_eq!(pending.by_ticket(ticket).map(|found| found.0), Some(number));
+            assert!(pending.remove(number).is_some());
+            assert!(pending.by_ticket(ticket).is_none());
+        }
+    }
+
+    #[test]
+    fn what_is_due_comes_in_the_order_of_deadlines() {
+        let mut pending = Pending::default();
+        for (number, due) in [(1, 30), (2, 10), (3, NEVER), (4, 20), (5, 10)] {
+            pending.insert(number, number, request(due));
+        }
+        assert_eq!(pending.next_due(), Some(10));
+        assert_eq!(pending.due(9), []);
+        assert_eq!(pending.due(20), [(10, 2), (10, 5), (20, 4)]);
+        for number in [2, 4, 5] {
+            pending.remove(number);
+        }
+        assert_eq!(pending.next_due(), Some(30));
+        pending.remove(1);
+        assert_eq!(pending.due(40), []);
+        assert_eq!(pending.next_due(), None, "the last one has no deadline");
+    }
+}
