@@ -51,6 +51,8 @@ pub(super) struct Shared {
     pub session: Session,
     /// Calls that wait for their reply on the thread that asked.
     pub calls: FastMap<u64, Option<Delivered>>,
+    /// Replies that were told since the driver looked last.
+    pub answers: u32,
     pub watches: Vec<Watch>,
     /// Threads that wait on `changed` for a state or a flush.
     pub waiting: u32,
@@ -103,7 +105,10 @@ impl Shared {
                 *call = Some(reply);
                 self.news = true;
             }
-            None => self.outbox.push(reply),
+            None => {
+                self.answers = self.answers.saturating_add(1);
+                self.outbox.push(reply);
+            }
         }
     }
 }
@@ -176,6 +181,7 @@ impl Client {
                 shared: Mutex::new(Shared {
                     session: Session::new(setup.config, driver::seed()),
                     calls: FastMap::default(),
+                    answers: 0,
                     watches: Vec::new(),
                     waiting: 0,
                     driver_runs: false,

@@ -57,6 +57,9 @@ struct Driver {
     paused: bool,
     pinged_at: Option<(u64, Instant)>,
     told: ClientState,
+    /// Several replies were handed over: whoever got them may ask on, and what is asked before the next turn needs no waking and
+    /// is written together.
+    lingers: bool,
     /// The life of the session that the link belongs to.
     life: u32,
     /// When the next turn is due. It is not put off when a deadline is: one turn too many costs less than a new alarm for each
@@ -100,6 +103,7 @@ async fn drive(client: Arc<Client>) {
         paused: false,
         pinged_at: None,
         told: ClientState::Disconnected,
+        lingers: false,
         life: 0,
         wakes_at: None,
         clock: None,
@@ -107,7 +111,12 @@ async fn drive(client: Arc<Client>) {
     driver.life = lock(&driver.client.shared).lives;
     let mut came = Came::Other;
     while driver.turn(came) {
-        came = driver.wait().await;
+        if driver.lingers {
+            std::thread::yield_now();
+            came = Came::Other;
+        } else {
+            came = driver.wait().await;
+        }
     }
 }
 
@@ -144,8 +153,9 @@ impl Driver {
         let state = session.state();
         let failure = session.last_failure().map(|failure| failure.status);
         self.set_clock(session.deadline(), now);
+        self.lingers = std::mem::take(&mut shared_now.answers) > 1 && !over;
         let driver = &mut shared_now.driver;
-        driver.asleep = true;
+        driver.asleep = !self.lingers;
         driver.wakes_at = self.wakes_at;
         driver.link_rests = self.room > 0 && self.link.as_ref().is_some_and(Link::lets_write);
         client.unlock(shared, false);

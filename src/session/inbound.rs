@@ -6,7 +6,7 @@ use super::link::Link;
 use super::status::{self, ChannelState, Failure};
 use super::{ChannelId, Session};
 use crate::protocol::{
-    Action, Envelope, Usual, connection_id, eviction_reason, is_error_event, is_eviction, parse_frame, server_error,
+    Action, Envelope, Span, Usual, connection_id, eviction_reason, is_error_event, is_eviction, parse_frame, server_error,
 };
 
 /// The channel names under which servers speak about the connection itself.
@@ -46,7 +46,12 @@ impl Session {
         loop {
             match frames.next_usual() {
                 Some(usual) => {
-                    if usual.action != Action::Broadcast || !self.broadcast(frame, &usual) {
+                    let done = match usual.action {
+                        Action::Broadcast => self.broadcast(frame, &usual),
+                        Action::System => self.plain_reply(frame, &usual),
+                        _ => false,
+                    };
+                    if !done {
                         self.envelope(&usual.envelope(frame), now);
                     }
                     if frames.is_over() {
@@ -74,6 +79,30 @@ impl Session {
             return false;
         };
         self.emit(EventMut::message(frame, usual, tag));
+        true
+    }
+
+    /// A frame that is the answer of a channel to a request. False: it is not such.
+    #[inline(never)]
+    fn plain_reply(&mut self, frame: &str, usual: &Usual<'_>) -> bool {
+        let whole = usual.whole;
+        if whole.start != 0 || whole.end as usize != frame.len() || matches!(self.link, Link::Open { .. }) {
+            return false;
+        }
+        let part = |span: Span| frame.get(span.start as usize..span.end as usize);
+        let Some(number) = part(usual.request_id()).and_then(|id| self.ids.number(id)) else {
+            return false;
+        };
+        let request = self.requests.get(number);
+        let Some(channel) = request.and_then(|request| self.channels.get(&request.channel)) else {
+            return false;
+        };
+        if part(usual.channel()) != Some(&channel.name) || part(usual.event()).is_none_or(is_error_event) {
+            return false;
+        }
+        let mut event = EventMut::message(frame, usual, channel.tag);
+        event.kind = EventKind::Reply;
+        self.answered(number, event);
         true
     }
 
