@@ -6,7 +6,8 @@ use super::link::Link;
 use super::status::{self, ChannelState, Failure};
 use super::{ChannelId, Session};
 use crate::protocol::{
-    Action, Envelope, Span, Usual, connection_id, eviction_reason, is_error_event, is_eviction, parse_frame, server_error,
+    Action, Envelope, Span, Usual, connection_id, eviction_reason, is_error_event, is_eviction, parse_frame,
+    server_error,
 };
 
 /// The channel names under which servers speak about the connection itself.
