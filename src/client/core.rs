@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::session::hash::FastMap;
 use crate::session::{
-    ChannelId, ChannelState, ClientState, Config, Event, EventKind, Failure, GOODBYE, Session, Stats, Time,
+    Attachment, ChannelId, ChannelState, ClientState, Config, Event, EventKind, Failure, GOODBYE, Session, Stats, Time,
     failed_reply, panic_failure, status,
 };
 
@@ -39,10 +39,10 @@ pub struct Setup {
     pub inbound_bytes: u64,
 }
 
-/// A request's handler and what goes with it.
-pub struct Completion {
-    /// Its handler; not callable when the reply is to be pulled. `None`: there is nothing to run, not even at its end.
-    pub registration: Option<Arc<Registration>>,
+/// What a request ties to its reply.
+pub struct Tie {
+    /// Its handler, or what ends with the reply; `None`: there is nothing to run.
+    pub attachment: Option<Attachment>,
     /// Told by the event.
     pub user_data: usize,
 }
@@ -142,7 +142,7 @@ struct Outlet {
 impl Sink for Outlet {
     fn deliver(&self, event: &Delivered) {
         if let Some(completion) = event.completion() {
-            completion.run_once(event);
+            completion.answer(event.as_event());
         } else if !self.handlers.deliver(event) {
             super::report::unhandled(event.event());
         }
@@ -507,13 +507,12 @@ impl Client {
         payload: &str,
         timeout: Option<Time>,
         ticket: u64,
-        completion: Completion,
+        tie: Tie,
     ) -> Result<(), Failure> {
-        let Completion {
-            registration,
+        let Tie {
+            mut attachment,
             user_data,
-        } = completion;
-        let mut attachment = registration.map(Delivered::completing);
+        } = tie;
         let mut shared = self.begin()?;
         let now = self.now();
         let result = self
@@ -565,7 +564,7 @@ impl Client {
         let handlers = handlers.into_iter().map(|(_, handler)| Ending::Handler(handler));
         for_all(replies.chain(handlers), |ending| match ending {
             Ending::Reply(reply) => match reply.completion() {
-                Some(completion) if completion.is_callable() => completion.run_once(&reply),
+                Some(completion) if completion.is_callable() => completion.answer(reply.as_event()),
                 _ => self.queue.push_orphan(reply),
             },
             Ending::Handler(registration) => {

@@ -1,12 +1,9 @@
 //! An event on its way to the program: the event itself and what belongs to this delivery of it.
 
-use std::sync::Arc;
+use std::any::Any;
 
 use crate::protocol::Route;
-use crate::session::{Attachment, Event, EventMut};
-
-use super::handlers::Registration;
-use super::sync::Patience;
+use crate::session::{Attached, Event, EventMut, Waiting};
 
 /// The text of a route match, each value with its NUL.
 struct RouteText {
@@ -14,20 +11,16 @@ struct RouteText {
     query: Vec<(String, Box<[u8]>)>,
 }
 
-/// What few deliveries have, tied to the event.
-struct Extra {
-    /// The event that was matched; the one that this is tied to has neither numbers nor text.
-    whole: Option<Event>,
-    route: Option<RouteText>,
-    completion: Option<Arc<Registration>>,
+/// A match, tied to an event that has neither numbers nor text.
+struct Match {
+    /// The event that was matched.
+    whole: Event,
+    route: RouteText,
 }
 
-impl Drop for Extra {
-    fn drop(&mut self) {
-        // A reply that was pulled or discarded: its user data goes with it. (Nothing is left to do after a dispatch.)
-        if let Some(completion) = self.completion.take() {
-            completion.cancel(Patience::None);
-        }
+impl Attached for Match {
+    fn details(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 }
 
@@ -41,15 +34,6 @@ impl Delivered {
     #[inline]
     pub fn new(event: Event) -> Self {
         Self(event)
-    }
-
-    /// What a reply bears to run the handler of its request.
-    pub fn completing(completion: Arc<Registration>) -> Attachment {
-        Box::new(Extra {
-            whole: None,
-            route: None,
-            completion: Some(completion),
-        })
     }
 
     /// The same event seen through a route pattern that matched.
@@ -67,19 +51,18 @@ impl Delivered {
         // A match of a match looks at the event itself, so that no chain grows.
         let whole = event.event().clone();
         let mut shell = EventMut::new(whole.kind);
-        shell.attachment = Some(Box::new(Extra {
-            whole: Some(whole),
-            route: Some(RouteText {
+        shell.attachment = Some(Box::new(Match {
+            whole,
+            route: RouteText {
                 params: with_nul(route.params),
                 query: with_nul(route.query),
-            }),
-            completion: None,
+            },
         }));
         Self(shell.freeze())
     }
 
-    fn extra(&self) -> Option<&Extra> {
-        self.0.attachment.as_ref()?.downcast_ref()
+    fn matching(&self) -> Option<&Match> {
+        self.0.attachment.as_ref()?.details()?.downcast_ref()
     }
 
     /// The event.
@@ -93,7 +76,7 @@ impl Delivered {
 
     #[inline(never)]
     fn attached_event(&self) -> &Event {
-        self.extra().and_then(|extra| extra.whole.as_ref()).unwrap_or(&self.0)
+        self.matching().map_or(&self.0, |matching| &matching.whole)
     }
 
     /// The event that the attachment is tied to, to change its numbers while nobody else holds it.
@@ -117,18 +100,18 @@ impl Delivered {
     }
 
     /// The handler of the request that this is the reply to.
-    pub fn completion(&self) -> Option<&Arc<Registration>> {
-        self.extra()?.completion.as_ref()
+    pub fn completion(&self) -> Option<&dyn Waiting> {
+        self.0.attachment.as_ref()?.waiting()
     }
 
     /// A route parameter with its NUL.
     pub fn param(&self, name: &str) -> Option<&[u8]> {
-        find(&self.extra()?.route.as_ref()?.params, name)
+        find(&self.matching()?.route.params, name)
     }
 
     /// A query value with its NUL.
     pub fn query(&self, name: &str) -> Option<&[u8]> {
-        find(&self.extra()?.route.as_ref()?.query, name)
+        find(&self.matching()?.route.query, name)
     }
 }
 

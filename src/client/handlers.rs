@@ -13,7 +13,7 @@ use super::sync::{Patience, in_callback, lock, wait_until};
 /// User code behind a registration. The C face implements it.
 pub trait Callback: Send + Sync {
     /// Runs the handler.
-    fn call(&self, event: &Delivered);
+    fn call(&self, event: &Event);
     /// Releases the user data.
     fn destroy(&self);
     /// There is a handler to run, not only user data to release.
@@ -38,8 +38,6 @@ pub enum Selector {
     ChannelError,
     Dropped,
     Writable,
-    /// The end of one request.
-    Reply,
     /// A queue has become not empty.
     Wake,
     /// A line of the log.
@@ -64,7 +62,6 @@ impl Selector {
             Self::ChannelError => event.kind == EventKind::ChannelError,
             Self::Dropped => event.kind == EventKind::Dropped,
             Self::Writable => event.kind == EventKind::Writable,
-            Self::Reply => event.kind == EventKind::Reply,
             Self::Wake | Self::Log => false,
         }
     }
@@ -99,11 +96,6 @@ impl Registration {
         })
     }
 
-    /// There is a handler to run.
-    pub fn is_callable(&self) -> bool {
-        self.callback.is_callable()
-    }
-
     /// Runs the handler unless it is cancelled. No lock is held meanwhile.
     pub fn run(&self, event: &Delivered) {
         {
@@ -115,14 +107,8 @@ impl Registration {
         }
         let running = Running(self);
         inject::point("callback");
-        in_callback(|| self.callback.call(event));
+        in_callback(|| self.callback.call(event.as_event()));
         drop(running);
-    }
-
-    /// Runs the handler of a request, whose one event this is, and ends it.
-    pub fn run_once(&self, event: &Delivered) {
-        self.run(event);
-        self.cancel(Patience::None);
     }
 
     /// The handler is not called any more. True: it has returned and destroy has run; else the thread that runs it now

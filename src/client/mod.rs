@@ -1,6 +1,7 @@
 //! The driver: sockets, clocks, threads, queues. It turns sockets and clocks into inputs of the session, and the session's
 //! outputs into bytes and events.
 
+mod completion;
 pub mod core;
 pub mod delivered;
 mod direct;
@@ -15,10 +16,13 @@ mod signal;
 pub mod store;
 pub mod sync;
 pub mod target;
+#[cfg(test)]
+mod tests;
 pub mod threads;
 pub mod wait;
 
-pub use core::{Client, Completion, Setup};
+pub use completion::Completion;
+pub use core::{Client, Setup, Tie};
 pub use delivered::Delivered;
 pub use handlers::{Callback, Registration, Selector};
 pub use library::Library;

@@ -4,7 +4,8 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use crate::client::sync::in_callback;
-use crate::client::{Callback, Delivered, Registration, Selector};
+use crate::client::{Callback, Completion, Registration, Selector};
+use crate::session::{Attachment, Event};
 
 use super::event;
 use super::types::{pond_destroy_fn, pond_event_fn};
@@ -21,7 +22,7 @@ unsafe impl Send for CCallback {}
 unsafe impl Sync for CCallback {}
 
 impl Callback for CCallback {
-    fn call(&self, event: &Delivered) {
+    fn call(&self, event: &Event) {
         if let Some(function) = self.function {
             // SAFETY: the program registered this function for this user_data (rule 9); the event outlives the call.
             unsafe { function(event::borrow(event), self.user_data) };
@@ -68,13 +69,13 @@ impl Incoming {
         self.callback.as_ref().map_or(0, |callback| callback.user_data as usize)
     }
 
-    /// The same, if there is anything to run.
-    pub fn arm_if_any(self, selector: Selector) -> Option<Arc<Registration>> {
-        let runs = |callback: &CCallback| callback.function.is_some() || callback.destroy.is_some();
-        if !self.callback.as_ref().is_some_and(runs) {
+    /// Ties it to the one reply that it is for, if there is anything to run.
+    pub fn tie(mut self) -> Option<Attachment> {
+        let callback = self.callback.take()?;
+        if callback.function.is_none() && callback.destroy.is_none() {
             return None;
         }
-        self.arm(selector)
+        Some(Box::new(Completion::new(callback)))
     }
 
     /// Makes it a registration, whose end runs the destroy.

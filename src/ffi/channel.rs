@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-use crate::client::{Completion, Selector};
+use crate::client::Tie;
 use crate::protocol::check::has_stray_percent;
 use crate::session::{ChannelState, Failure, status};
 
@@ -250,25 +250,17 @@ unsafe fn request(
         ));
     }
     let user_data = incoming.user_data();
-    let registration = incoming.arm_if_any(Selector::Reply);
+    let attachment = incoming.tie();
     let number = global::number();
     if !ticket.is_null() {
         // Written before the reply can come.
         // SAFETY: as above.
         unsafe { ticket.write(number) };
     }
-    let completion = Completion {
-        registration,
-        user_data,
-    };
-    let asked = channel.client.request(
-        channel.id,
-        event,
-        payload,
-        request_timeout(timeout_ms),
-        number,
-        completion,
-    );
+    let tie = Tie { attachment, user_data };
+    let asked = channel
+        .client
+        .request(channel.id, event, payload, request_timeout(timeout_ms), number, tie);
     if let Err(failure) = asked {
         if !ticket.is_null() {
             // SAFETY: as above.

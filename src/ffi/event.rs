@@ -16,8 +16,8 @@ use super::json::str_in;
 use super::types::{pond_channel, pond_client, pond_event};
 
 /// The event as a handler sees it: valid as long as somebody holds it.
-pub fn borrow(event: &Delivered) -> *const pond_event {
-    event.as_event().as_thin().as_ptr().cast()
+pub fn borrow(event: &Event) -> *const pond_event {
+    event.as_thin().as_ptr().cast()
 }
 
 /// The event as an output: `pond_event_free` takes the reference back.

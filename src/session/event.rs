@@ -46,7 +46,28 @@ pub enum Field {
 }
 
 /// What a floor above ties to an event.
-pub type Attachment = Box<dyn Any + Send + Sync>;
+pub type Attachment = Box<dyn Attached>;
+
+/// What can be tied to an event.
+pub trait Attached: Send + Sync {
+    /// More about the event, for the floor that knows what it is.
+    fn details(&self) -> Option<&dyn Any> {
+        None
+    }
+
+    /// Who waits for this reply.
+    fn waiting(&self) -> Option<&dyn Waiting> {
+        None
+    }
+}
+
+/// Whoever waits for a reply.
+pub trait Waiting {
+    /// The reply, for its handler. What follows the first answer is in vain.
+    fn answer(&self, reply: &Event);
+    /// There is a handler to run, not only something to release.
+    fn is_callable(&self) -> bool;
+}
 
 const FIELDS: usize = 9;
 

@@ -35,7 +35,7 @@ use timers::{Timer, Timers};
 use wire::Wire;
 
 pub use config::{Config, Overflow, Time};
-pub use event::{Attachment, Event, EventKind, EventMut, Field};
+pub use event::{Attached, Attachment, Event, EventKind, EventMut, Field, Waiting};
 pub use fatal::{failed_reply, panic_failure};
 pub use link::{GOODBYE, LinkEnd};
 pub use status::{ChannelState, ClientState, Failure};

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::client::Client;
-use crate::client::core::{Completion, Setup};
+use crate::client::core::{Setup, Tie};
 use crate::client::handlers::{Registration, Selector};
 use crate::client::library::Library;
 use crate::client::queue::EventQueue;
 use crate::client::sync::Patience;
 use crate::client::target::Target;
-use crate::session::{ChannelId, ClientState, Config, EventKind, status};
-use crate::support::{Got, Seen, check, handler, only_data, pull, spawn};
+use crate::session::{Attachment, ChannelId, ClientState, Config, EventKind, status};
+use crate::support::{Got, Seen, check, handler, only_data, pull, spawn, waiting};
 
 const TAG: u64 = 99;
 
@@ -40,12 +40,12 @@ fn channel(client: &Client) -> Option<ChannelId> {
     Some(id)
 }
 
-fn ask(client: &Arc<Client>, id: ChannelId, ticket: u64, registration: Arc<Registration>) -> bool {
-    let completion = Completion {
-        registration: Some(registration),
+fn ask(client: &Arc<Client>, id: ChannelId, ticket: u64, attachment: Attachment) -> bool {
+    let tie = Tie {
+        attachment: Some(attachment),
         user_data: 0,
     };
-    client.request(id, "ask", "{}", None, ticket, completion).is_ok()
+    client.request(id, "ask", "{}", None, ticket, tie).is_ok()
 }
 
 fn listen(client: &Client, target: u64, id: u64, selector: Selector, seen: &Arc<Seen>) -> Arc<Registration> {
@@ -78,8 +78,8 @@ fn after_a_free_nothing_runs_and_every_request_has_ended_once() {
             move || {
                 let id = channel(&client);
                 let accepted = [0, 1].map(|index: usize| {
-                    let registration = handler(Selector::Reply, &requests[index], |_| {});
-                    id.is_some_and(|id| ask(&client, id, 1 + index as u64, registration))
+                    let attachment = waiting(&requests[index]);
+                    id.is_some_and(|id| ask(&client, id, 1 + index as u64, attachment))
                 });
                 (id, accepted)
             }
@@ -157,7 +157,7 @@ fn a_free_waits_for_the_dispatch_of_its_client() {
         let (state, reply) = (Arc::new(Seen::default()), Arc::new(Seen::default()));
         listen(&client, 0, 1, Selector::ClientState, &state);
         let id = channel(&client).unwrap();
-        assert!(ask(&client, id, 1, handler(Selector::Reply, &reply, |_| {})));
+        assert!(ask(&client, id, 1, waiting(&reply)));
         let stirrer = stir(&client);
         let dispatcher = spawn({
             let queue = Arc::clone(&queue);

@@ -5,12 +5,13 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::yield_now;
 
+use crate::client::completion::Completion;
 use crate::client::delivered::Delivered;
 use crate::client::handlers::{Callback, Registration, Selector};
 use crate::client::pool::Pool;
 use crate::client::queue::{Bounds, EventQueue, Pulled, Sink};
 use crate::client::sync::{lock, wait};
-use crate::session::{EventKind, EventMut};
+use crate::session::{Attachment, Event, EventKind, EventMut};
 
 fn number(name: &str, fallback: u64) -> u64 {
     match real_std::env::var(name) {
@@ -119,7 +120,8 @@ struct Handler {
 }
 
 impl Callback for Handler {
-    fn call(&self, event: &Delivered) {
+    fn call(&self, event: &Event) {
+        let event = &Delivered::new(event.clone());
         let seen = &self.seen;
         if seen.ended.load(SeqCst) {
             seen.fault("called after its end was announced");
@@ -182,11 +184,20 @@ pub fn shared_handler(seen: &Arc<Seen>) -> Arc<Registration> {
     )
 }
 
+/// A handler for one reply.
+pub fn waiting(seen: &Arc<Seen>) -> Attachment {
+    Box::new(Completion::new(Handler {
+        seen: Arc::clone(seen),
+        body: Box::new(|_| {}),
+        alone: true,
+    }))
+}
+
 /// User data without a function: a reply to be pulled.
-pub fn only_data(seen: &Arc<Seen>) -> Arc<Registration> {
+pub fn only_data(seen: &Arc<Seen>) -> Attachment {
     struct Data(Handler);
     impl Callback for Data {
-        fn call(&self, event: &Delivered) {
+        fn call(&self, event: &Event) {
             self.0.call(event);
         }
         fn destroy(&self) {
@@ -196,14 +207,11 @@ pub fn only_data(seen: &Arc<Seen>) -> Arc<Registration> {
             false
         }
     }
-    Registration::new(
-        Selector::Reply,
-        Box::new(Data(Handler {
-            seen: Arc::clone(seen),
-            body: Box::new(|_| {}),
-            alone: true,
-        })),
-    )
+    Box::new(Completion::new(Data(Handler {
+        seen: Arc::clone(seen),
+        body: Box::new(|_| {}),
+        alone: true,
+    })))
 }
 
 /// A message of that number, from a frame of one byte.
@@ -252,7 +260,7 @@ pub struct To(pub Arc<Registration>);
 impl Sink for To {
     fn deliver(&self, event: &Delivered) {
         match event.completion() {
-            Some(completion) => completion.run_once(event),
+            Some(completion) => completion.answer(event.as_event()),
             None => self.0.run(event),
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::handlers::{Callback, Registration, Selector};
+use crate::client::{Callback, Completion};
 use crate::session::{EventKind, EventMut};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -88,7 +88,7 @@ struct UserData {
 }
 
 impl Callback for UserData {
-    fn call(&self, _: &Delivered) {}
+    fn call(&self, _: &Event) {}
 
     fn destroy(&self) {
         self.ended.fetch_add(1, Ordering::SeqCst);
@@ -101,11 +101,10 @@ impl Callback for UserData {
 }
 
 fn reply(event: Event, ended: &'static AtomicUsize, panics: bool) -> Delivered {
-    let completion = Registration::new(Selector::Reply, Box::new(UserData { ended, panics }));
     let mut event = event;
     event.edit(|head| {
         head.user_data = 0x77;
-        head.attachment = Some(Delivered::completing(completion));
+        head.attachment = Some(Box::new(Completion::new(UserData { ended, panics })));
     });
     Delivered::new(event)
 }
@@ -276,7 +275,7 @@ fn what_does_not_match_is_empty_and_what_cannot_is_refused() {
 fn the_last_reference_lets_go() {
     static ENDED: AtomicUsize = AtomicUsize::new(0);
     let arc = reply(full(), &ENDED, false);
-    let borrowed = borrow(&arc);
+    let borrowed = borrow(arc.as_event());
     // SAFETY: `arc` keeps the event alive.
     let kept = unsafe { pond_event_retain(borrowed) };
     assert_eq!(kept.cast_const(), borrowed, "the same event");

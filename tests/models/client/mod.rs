@@ -1,5 +1,7 @@
 //! The client floor: its own files, and stand-ins for those that do I/O.
 
+#[path = "../../../src/client/completion.rs"]
+pub mod completion;
 #[path = "../../../src/client/core.rs"]
 pub mod core;
 #[path = "../../../src/client/delivered.rs"]
