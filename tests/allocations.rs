@@ -1,5 +1,5 @@
-//! What a message costs in allocations, on all threads of the library together: one that is received one, one that is sent none;
-//! an idle ping none.
+//! What a message costs in allocations, on all threads of the library together: one that is received none, or one where blocks are
+//! not used again, as in debug builds; one that is sent none; an idle ping none.
 // A test may panic, and calls the C face as a C program would.
 #![allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -15,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pondsocket::client::spares;
 use pondsocket::ffi::types::*;
 use pondsocket::ffi::{channel::*, channel_on::*, client::*, event::*, library::*, options::*, queue::*};
 use pondsocket::session::{ChannelState, EventKind};
@@ -227,9 +228,15 @@ impl Drop for Joined {
     }
 }
 
-/// A flood after a flood: how many allocations the second one costs.
+/// A flood after a flood: how many allocations the second one costs, with and without blocks that are used again.
 fn flood(own_queue: bool, mut receive: impl FnMut(*mut pond_queue)) {
     let _alone = alone();
+    flood_of(own_queue, &mut receive, false);
+    flood_of(own_queue, &mut receive, true);
+}
+
+fn flood_of(own_queue: bool, receive: &mut impl FnMut(*mut pond_queue), again: bool) {
+    spares::set_on(again);
     let server = Server::start();
     let joined = Joined::new(&server, own_queue, 0);
     let mut take = |messages: u64| {
@@ -246,13 +253,18 @@ fn flood(own_queue: bool, mut receive: impl FnMut(*mut pond_queue)) {
     take(FLOOD);
     let cost = ALLOCATIONS.load(SeqCst) - before;
     println!("{cost} allocations for {FLOOD} messages");
-    assert!(cost >= FLOOD, "the count counts: an event has a block of its own");
-    assert!(cost <= FLOOD + SLACK, "{cost} allocations for {FLOOD} messages");
+    if again {
+        // Blocks that waited longer than the others in the queue, or came back in too great a number.
+        assert!(cost <= FLOOD / 2, "{cost} allocations for {FLOOD} messages");
+    } else {
+        assert!(cost >= FLOOD, "the count counts: an event has a block of its own");
+        assert!(cost <= FLOOD + SLACK, "{cost} allocations for {FLOOD} messages");
+    }
     assert!(BYTES.load(SeqCst) >= RECEIVED.load(SeqCst) * 100);
 }
 
 #[test]
-fn a_message_that_is_pulled_costs_one_allocation() {
+fn a_message_that_is_pulled_costs_one_allocation_at_most() {
     flood(true, |queue| {
         let mut event = null_mut();
         if unsafe { pond_queue_next(queue, 100, &mut event) } == 0 {
@@ -263,7 +275,7 @@ fn a_message_that_is_pulled_costs_one_allocation() {
 }
 
 #[test]
-fn a_message_that_is_pulled_among_others_costs_one_allocation() {
+fn a_message_that_is_pulled_among_others_costs_one_allocation_at_most() {
     flood(true, |queue| {
         let mut events = [null_mut(); 64];
         let mut count = 0;
@@ -277,7 +289,7 @@ fn a_message_that_is_pulled_among_others_costs_one_allocation() {
 }
 
 #[test]
-fn a_message_that_is_dispatched_costs_one_allocation() {
+fn a_message_that_is_dispatched_costs_one_allocation_at_most() {
     flood(true, |queue| {
         if pond_queue_dispatch(queue, 0, 0) == 0 {
             thread::sleep(Duration::from_micros(200));
@@ -286,7 +298,7 @@ fn a_message_that_is_dispatched_costs_one_allocation() {
 }
 
 #[test]
-fn a_message_to_a_library_thread_costs_one_allocation() {
+fn a_message_to_a_library_thread_costs_one_allocation_at_most() {
     flood(false, |_| thread::sleep(Duration::from_millis(1)));
 }
 

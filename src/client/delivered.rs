@@ -5,6 +5,8 @@ use std::any::Any;
 use crate::protocol::Route;
 use crate::session::{Attached, Event, EventMut, Waiting};
 
+use super::spares;
+
 /// The text of a route match, each value with its NUL.
 struct RouteText {
     params: Vec<(String, Box<[u8]>)>,
@@ -92,6 +94,12 @@ impl Delivered {
     /// The same, given away.
     pub fn into_event(self) -> Event {
         self.0
+    }
+
+    /// Lets go of it, as a drop does; the block of an event that nobody else holds is used again.
+    #[inline]
+    pub fn release(self) {
+        spares::give(self.0);
     }
 
     /// The request's user data (REPLY only), else 0.

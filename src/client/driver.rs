@@ -16,6 +16,7 @@ use crate::session::{self, Action, ClientState, Failure, Time, status};
 use super::core::{Client, Shared};
 use super::net::{DialError, DialErrorKind, Inbound, Link, LinkEnd, dial};
 use super::report;
+use super::spares;
 use super::sync::lock;
 
 /// Frames handled under one lock.
@@ -325,6 +326,7 @@ impl Driver {
         };
         let Shared { session, traffic, .. } = shared;
         session.traffic(now);
+        spares::lend(session.spares());
         link.take(self.room, |inbound| match inbound {
             Inbound::Text(text) => session.text_frame(text, now),
             Inbound::Binary(bytes) => session.binary_frame(bytes, now),
@@ -338,6 +340,7 @@ impl Driver {
             }
             Inbound::Ping => {}
         });
+        spares::take_back(session.spares());
     }
 
     /// Tells the session what is handed over, and counts bytes.

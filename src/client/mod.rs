@@ -13,6 +13,7 @@ pub mod pool;
 pub mod queue;
 mod report;
 mod signal;
+pub mod spares;
 pub mod store;
 pub mod sync;
 pub mod target;

@@ -345,7 +345,7 @@ impl EventQueue {
             if let Some(sink) = &sink {
                 sink.deliver(&event);
             }
-            drop(event);
+            event.release();
             drop(sink);
         }));
         let mut inner = lock(&self.inner);

@@ -345,7 +345,9 @@ pub unsafe extern "C" fn pond_event_retain(event: *const pond_event) -> *mut pon
 pub unsafe extern "C" fn pond_event_free(event: *mut pond_event) {
     guard_value((), || {
         // SAFETY: NULL, or a reference that was handed out by `into_raw` and not given back before (rule 7).
-        drop(unsafe { delivered(event) }.map(ManuallyDrop::into_inner));
+        if let Some(event) = unsafe { delivered(event) } {
+            ManuallyDrop::into_inner(event).release();
+        }
     });
 }
 

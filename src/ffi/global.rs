@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Instant;
 
+use crate::client::spares;
 use crate::client::sync::{Patience, for_all, forget_callbacks, lock};
 use crate::client::{Client, EventQueue, Library, Registration};
 use crate::session::{ChannelId, Failure, status};
@@ -212,6 +213,7 @@ impl Global {
         for library in &libraries {
             all &= library.shutdown(deadline);
         }
+        spares::clear();
         if all {
             lock(&self.libraries)
                 .stopping

@@ -83,6 +83,8 @@ pub struct Head {
     pub channel: u64,
     /// Bytes of the inbound frame that this event came from; 0 = not from a frame (lifecycle).
     pub frame_bytes: u32,
+    /// Bytes of text in the block. Behind them a block that is used again has what it held before.
+    text_bytes: u32,
     /// Of the fields: where they stand in the block, which holds a NUL behind each.
     spans: [Span; FIELDS],
     /// 1 join, 2 update, 3 leave; 0 when only the list changed.
@@ -117,13 +119,14 @@ pub struct Head {
 
 impl Head {
     #[inline(always)]
-    fn new(kind: EventKind, spans: [Span; FIELDS]) -> Self {
+    fn new(kind: EventKind, spans: [Span; FIELDS], text: &[u8]) -> Self {
         Self {
             kind,
             status: 0,
             client: 0,
             channel: 0,
             frame_bytes: 0,
+            text_bytes: u32::try_from(text.len()).unwrap_or(u32::MAX),
             spans,
             presence_kind: 0,
             attachment: None,
@@ -144,6 +147,19 @@ impl Head {
 }
 
 type Block = HeaderSlice<HeaderWithLength<Head>, [u8]>;
+
+/// Bytes of text in a block that is used again: most frames fit, and the whole is 512 bytes as allocators count.
+const SPARE_TEXT: usize = 304;
+
+/// The block of an event that is over, for the next one.
+pub struct Spare(UniqueArc<Block>);
+
+impl std::fmt::Debug for Spare {
+    // What it held may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Spare")
+    }
+}
 
 /// One event, shared by reference count: a pointer to its only allocation. It does not change any more.
 #[derive(Clone)]
@@ -187,9 +203,22 @@ impl Event {
         self.0.slice.get(span.start as usize..=span.end as usize)
     }
 
-    /// Bytes of text that this event keeps alive.
+    /// Bytes of text that this event has.
     pub fn block_len(&self) -> usize {
-        self.0.slice.len()
+        self.text_bytes as usize
+    }
+
+    /// Its block, to be used again, if nobody else holds the event and the block is of the size that is.
+    #[inline]
+    pub fn into_spare(mut self) -> Option<Spare> {
+        if self.attachment.is_some() {
+            let mut tied = None;
+            self.edit(|head| tied = head.attachment.take());
+        }
+        if self.0.slice.len() != SPARE_TEXT || self.attachment.is_some() {
+            return None;
+        }
+        Arc::try_unique(Arc::from_thin(self.0)).ok().map(Spare)
     }
 
     /// Changes the numbers while nobody else holds the event. False: it is shared and stays as it is.
@@ -293,18 +322,30 @@ impl EventMut {
     }
 
     /// A message event of a frame whose parts are known: one copy of the text, in which NULs take the place of the
-    /// delimiters behind the parts.
+    /// delimiters behind the parts. In a spare block, if there is one and the text fits.
     #[inline(always)]
-    pub fn message(text: &str, usual: &Usual<'_>, channel: u64) -> Self {
+    pub fn message(text: &str, usual: &Usual<'_>, channel: u64, spares: &mut Vec<Spare>) -> Self {
         const NONE: Span = Span::ABSENT;
         // In the order of the fields. Written out, as below: loops would not be unrolled, and this is done for each message.
         let (name, payload) = (usual.event(), usual.payload());
         let (channel_name, request_id) = (usual.channel(), usual.request_id());
         let spans = [name, payload, NONE, NONE, NONE, NONE, NONE, channel_name, request_id];
-        let mut head = Head::new(EventKind::Message, spans);
+        let mut head = Head::new(EventKind::Message, spans, text.as_bytes());
         head.channel = channel;
-        head.frame_bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        let mut event = Self::with_head(head, text.as_bytes());
+        head.frame_bytes = head.text_bytes;
+        let mut event = if text.len() > SPARE_TEXT {
+            Self::with_head(head, text.as_bytes())
+        } else {
+            let mut event = match spares.pop() {
+                Some(spare) => Self(spare.0),
+                None => Self::unused(),
+            };
+            *event = head;
+            if let Some(start) = event.0.slice.get_mut(..text.len()) {
+                start.copy_from_slice(text.as_bytes());
+            }
+            event
+        };
         let block = &mut event.0.slice;
         let mut end = |span: Span| {
             // Where an absent one would end is the frame's bracket, which nobody reads.
@@ -320,10 +361,17 @@ impl EventMut {
     }
 
     fn with_block(kind: EventKind, spans: [Span; FIELDS], bytes: &[u8]) -> Self {
-        Self::with_head(Head::new(kind, spans), bytes)
+        Self::with_head(Head::new(kind, spans, bytes), bytes)
     }
 
-    #[inline(always)]
+    /// A block that can be used again and was not yet.
+    #[cold]
+    #[inline(never)]
+    fn unused() -> Self {
+        Self::with_block(EventKind::Message, [Span::ABSENT; FIELDS], &[0; SPARE_TEXT])
+    }
+
+    #[inline]
     fn with_head(head: Head, bytes: &[u8]) -> Self {
         let mut fresh = Arc::from_header_and_slice(HeaderWithLength::new(head, bytes.len()), bytes);
         loop {
@@ -347,9 +395,9 @@ impl EventMut {
         std::str::from_utf8(bytes).ok()
     }
 
-    /// Bytes of text that this event keeps alive.
+    /// Bytes of text that this event has.
     pub fn block_len(&self) -> usize {
-        self.0.slice.len()
+        self.text_bytes as usize
     }
 
     /// It changes no more and can be shared.
@@ -420,6 +468,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_spare_block_is_of_the_size_that_its_text_was_chosen_for() {
+        // With the count, the length, and the eight bytes that an allocator needs.
+        #[cfg(target_pointer_width = "64")]
+        assert!(size_of::<Head>() + SPARE_TEXT + 24 <= 512);
+    }
+
+    #[test]
     fn parts_are_found_in_the_copy_or_appended() {
         let text = r#"{"event":"e","payload":{"a":1},"channelName":"\/c"}"#;
         let payload = &text[text.find("{\"a").unwrap()..][..7];
@@ -449,6 +504,80 @@ mod tests {
         let text = "ab";
         let event = EventMut::from_frame(EventKind::Message, text, [(Field::Name, Some(&text[1..]))]).freeze();
         assert_eq!(event.bytes_with_nul(Field::Name), Some(&b"b\0"[..]));
+    }
+
+    /// A message whose parts are these.
+    fn message(payload: &str, request_id: &str, spares: &mut Vec<Spare>) -> (String, Event) {
+        let frame = format!(
+            r#"{{"action":"BROADCAST","event":"e","channelName":"/c","requestId":"{request_id}","payload":{{"a":"{payload}"}}}}"#
+        );
+        let usual = crate::protocol::parse_frame(&frame).next_usual().unwrap();
+        let event = EventMut::message(&frame, &usual, 7, spares).freeze();
+        assert_eq!(event.text(Field::Payload), Some(&*format!(r#"{{"a":"{payload}"}}"#)));
+        assert_eq!(event.text(Field::RequestId), Some(request_id));
+        assert_eq!(
+            (event.text(Field::Name), event.text(Field::ChannelName)),
+            (Some("e"), Some("/c"))
+        );
+        assert_eq!(
+            (event.block_len(), event.frame_bytes as usize),
+            (frame.len(), frame.len())
+        );
+        (frame, event)
+    }
+
+    #[test]
+    fn a_block_that_is_used_again_shows_nothing_of_what_it_held() {
+        let mut spares = Vec::new();
+        let (_, first) = message(&"secret ".repeat(30), "first", &mut spares);
+        let block = first.as_thin().as_ptr();
+        spares.push(first.into_spare().unwrap());
+        let (frame, second) = message("b", "second", &mut spares);
+        assert_eq!(second.as_thin().as_ptr(), block);
+        assert!(spares.is_empty());
+        let fields = [
+            Field::Changed,
+            Field::Users,
+            Field::Message,
+            Field::ErrorCode,
+            Field::Details,
+        ];
+        for field in fields {
+            assert_eq!(second.bytes_with_nul(field), None);
+        }
+        for field in [Field::Name, Field::Payload, Field::ChannelName, Field::RequestId] {
+            let shown = second.bytes_with_nul(field).unwrap();
+            assert!(frame.contains(std::str::from_utf8(shown.split_last().unwrap().1).unwrap()));
+        }
+        let fresh = message("b", "second", &mut spares).1;
+        assert_eq!(
+            format!("{second:?}"),
+            format!("{fresh:?}"),
+            "the numbers are new as well"
+        );
+    }
+
+    struct Tied;
+    impl Attached for Tied {}
+
+    #[test]
+    fn only_the_last_holder_makes_a_block_a_spare_one() {
+        let mut spares = Vec::new();
+        let (_, first) = message("a", "id", &mut spares);
+        assert!(first.clone().into_spare().is_none(), "somebody else holds it");
+        let mut first = first;
+        assert!(first.edit(|head| head.attachment = Some(Box::new(Tied))));
+        let tied = first.clone();
+        assert!(tied.into_spare().is_none());
+        assert!(
+            first.attachment.is_some(),
+            "what is tied to it stays with those who hold it"
+        );
+        let spare = first.into_spare().unwrap();
+        assert!(spare.0.header.header.attachment.is_none(), "it goes with the last one");
+        let (_, long) = message(&"x".repeat(SPARE_TEXT), "id", &mut spares);
+        assert!(long.into_spare().is_none(), "it is of its own size");
+        assert!(EventMut::new(EventKind::Dropped).freeze().into_spare().is_none());
     }
 
     #[test]

@@ -79,7 +79,8 @@ impl Session {
         let Some(tag) = name.and_then(|name| self.members.tag(name)) else {
             return false;
         };
-        self.emit(EventMut::message(frame, usual, tag));
+        let event = EventMut::message(frame, usual, tag, &mut self.spares);
+        self.emit(event);
         true
     }
 
@@ -101,7 +102,7 @@ impl Session {
         if part(usual.channel()) != Some(&channel.name) || part(usual.event()).is_none_or(is_error_event) {
             return false;
         }
-        let mut event = EventMut::message(frame, usual, channel.tag);
+        let mut event = EventMut::message(frame, usual, channel.tag, &mut self.spares);
         event.kind = EventKind::Reply;
         self.answered(number, event);
         true

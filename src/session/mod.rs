@@ -35,7 +35,7 @@ use timers::{Timer, Timers};
 use wire::Wire;
 
 pub use config::{Config, Overflow, Time};
-pub use event::{Attached, Attachment, Event, EventKind, EventMut, Field, Waiting};
+pub use event::{Attached, Attachment, Event, EventKind, EventMut, Field, Spare, Waiting};
 pub use fatal::{failed_reply, panic_failure};
 pub use link::{GOODBYE, LinkEnd};
 pub use status::{ChannelState, ClientState, Failure};
@@ -108,6 +108,7 @@ pub struct Session {
     ping: heartbeat::PingState,
     writable_wanted: BTreeSet<ChannelId>,
     events: VecDeque<Event>,
+    spares: Vec<Spare>,
     actions: VecDeque<Action>,
     stats: Stats,
 }
@@ -141,6 +142,7 @@ impl Session {
             ping: heartbeat::PingState::default(),
             writable_wanted: BTreeSet::new(),
             events: VecDeque::new(),
+            spares: Vec::new(),
             actions: VecDeque::new(),
             stats: Stats::default(),
         }
@@ -196,6 +198,11 @@ impl Session {
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Blocks for events to come. Without any, each event gets one of its own.
+    pub fn spares(&mut self) -> &mut Vec<Spare> {
+        &mut self.spares
     }
 
     /// The next thing for the driver to do.

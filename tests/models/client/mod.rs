@@ -41,6 +41,13 @@ mod driver {
     }
 }
 
+/// No block is used again: the pool of the process would outlive a schedule.
+mod spares {
+    pub fn give(event: crate::session::Event) {
+        drop(event);
+    }
+}
+
 /// The dispatch threads without the I/O thread.
 pub mod library {
     use super::pool::Pool;
