@@ -17,7 +17,7 @@ use super::direct::Driver;
 use super::driver;
 use super::handlers::{Handlers, Registration};
 use super::library::Library;
-use super::queue::{Backlog, Bounds, EventQueue, Sink};
+use super::queue::{Backlog, Bounds, EventQueue, News, Sink};
 use super::sync::{Patience, for_all, lock};
 use super::target::Target;
 use super::wait::Watch;
@@ -60,6 +60,8 @@ pub(super) struct Shared {
     pub driver: Driver,
     /// Who waits on `changed` has to be told, once the lock is open.
     pub news: bool,
+    /// Who waits on the queue has to be told: by the driver once the lock is open, for they may want it at once.
+    pub queue_news: News,
     pub freed: bool,
     /// How often a panic has cost the session; the driver's link belongs to one such life.
     pub lives: u32,
@@ -187,6 +189,7 @@ impl Client {
                     driver_runs: false,
                     driver: Driver::default(),
                     news: false,
+                    queue_news: News::default(),
                     freed: false,
                     lives: 0,
                     lost: false,
@@ -266,6 +269,7 @@ impl Client {
     /// once more before it sleeps; threads that wait for what has happened.
     pub(super) fn unlock(&self, mut shared: MutexGuard<'_, Shared>, work: bool) {
         let news = std::mem::take(&mut shared.news);
+        self.queue.announce(std::mem::take(&mut shared.queue_news));
         let wake = work && std::mem::take(&mut shared.driver.asleep);
         drop(shared);
         if wake {
@@ -365,7 +369,8 @@ impl Client {
                 .filter(|delivered| delivered.event().kind == EventKind::Reply);
             shared.orphans.extend(replies);
         } else if !shared.outbox.is_empty() {
-            self.queue.push(self.source, &mut shared.outbox);
+            let news = self.queue.push(self.source, &mut shared.outbox);
+            shared.queue_news.add(news);
         }
         shared.news |= shared.waiting > 0;
     }

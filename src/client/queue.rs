@@ -55,6 +55,26 @@ pub enum Pulled {
     Closed,
 }
 
+/// Who has to be told of a push.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct News {
+    /// The library's threads.
+    schedules: bool,
+    /// One thread that waits, or all of them.
+    wakes: bool,
+    wakes_all: bool,
+}
+
+impl News {
+    /// The news of both.
+    pub fn add(&mut self, other: Self) {
+        self.schedules |= other.schedules;
+        // Two that each woke one may have found two threads waiting.
+        self.wakes_all |= other.wakes_all || (self.wakes && other.wakes);
+        self.wakes |= other.wakes;
+    }
+}
+
 /// What became of one turn of delivery.
 enum Found {
     Nothing,
@@ -103,8 +123,10 @@ impl EventQueue {
         lock(&self.inner).store.attach(sink, bounds)
     }
 
-    /// Appends events, in order, and leaves the list empty.
-    pub fn push(self: &Arc<Self>, source: usize, events: &mut Vec<Delivered>) {
+    /// Appends events, in order, and leaves the list empty. Answers what [`EventQueue::announce`] has to be told, soon, and with
+    /// no lock held that those want who are woken.
+    #[must_use]
+    pub fn push(self: &Arc<Self>, source: usize, events: &mut Vec<Delivered>) -> News {
         // What a merge replaces must not be let go under the lock.
         let mut replaced = Vec::new();
         let mut batch = Batch::new(events);
@@ -113,7 +135,7 @@ impl EventQueue {
             // Freed meanwhile. Its events go, outside of the lock.
             drop(inner);
             events.clear();
-            return;
+            return News::default();
         }
         if inner.closed {
             // Nobody can take anything from a freed queue. Only what a destroy hangs on waits for the end of its client.
@@ -124,9 +146,7 @@ impl EventQueue {
         }
         let was_empty = inner.store.is_empty();
         let added = inner.store.append(source, batch, &mut replaced);
-        if added > 0 {
-            self.announce(inner, added, was_empty);
-        }
+        self.news(inner, added, was_empty)
     }
 
     /// Room in a source before its reader has to stop, in events; 0 = stop. `factor` stretches the bounds.
@@ -206,7 +226,8 @@ impl EventQueue {
         }
         let was_empty = inner.store.is_empty();
         inner.store.push_orphan(event);
-        self.announce(inner, 1, was_empty);
+        let news = self.news(inner, 1, was_empty);
+        self.announce(news);
     }
 
     /// The program's handle is gone. True: no client uses the queue any more, so what is left in it goes.
@@ -419,21 +440,32 @@ impl EventQueue {
         }
     }
 
-    fn announce(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, added: usize, was_empty: bool) {
+    fn news(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, added: usize, was_empty: bool) -> News {
         let pullers = inner.pullers;
         inner.settle();
+        if added == 0 {
+            return News::default();
+        }
         self.announce_wake(&mut inner);
         let schedules = self.own && !inner.scheduled;
         inner.scheduled |= schedules;
-        // Behind the lock, which those who wake up want at once.
-        drop(inner);
-        if schedules {
+        News {
+            schedules,
+            wakes_all: added > 1 && pullers > 1,
+            // One alone went to wait when nothing was there, so that the first event has woken it.
+            wakes: pullers > 1 || (pullers == 1 && was_empty),
+        }
+    }
+
+    /// Tells of what was pushed.
+    #[inline]
+    pub fn announce(self: &Arc<Self>, news: News) {
+        if news.schedules {
             self.pool.submit(Job::Deliver(Arc::clone(self)));
         }
-        if added > 1 && pullers > 1 {
+        if news.wakes_all {
             self.ready.notify_all();
-        } else if pullers > 1 || (pullers == 1 && was_empty) {
-            // One alone went to wait when nothing was there, so that the first event has woken it.
+        } else if news.wakes {
             self.ready.notify_one();
         }
     }

@@ -217,6 +217,7 @@ impl Client {
         if std::mem::take(&mut shared.news) {
             self.changed.notify_all();
         }
+        self.queue.announce(std::mem::take(&mut shared.queue_news));
         loop {
             if let Some(Some(_)) = shared.calls.get(&ticket) {
                 break;

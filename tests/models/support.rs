@@ -224,7 +224,8 @@ pub fn message(number: u64) -> Delivered {
 
 pub fn push(queue: &Arc<EventQueue>, source: usize, events: impl IntoIterator<Item = Delivered>) {
     let mut events: Vec<_> = events.into_iter().collect();
-    queue.push(source, &mut events);
+    let news = queue.push(source, &mut events);
+    queue.announce(news);
     assert!(events.is_empty(), "taken over, all of them");
 }
 
