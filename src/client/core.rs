@@ -281,12 +281,19 @@ impl Client {
     }
 
     /// Accepts a message.
-    #[inline(never)]
     pub fn send(&self, id: ChannelId, event: &str, payload: &str) -> Result<(), Failure> {
         let mut shared = self.begin()?;
-        let sent = self.contained(&mut shared, |session| session.send(id, event, payload));
-        self.finish(shared);
-        sent?
+        let session = &mut shared.session;
+        let sent = catch_unwind(AssertUnwindSafe(|| session.send(id, event, payload))).unwrap_or_else(|_| {
+            self.lose_session(&mut shared);
+            Err(panic_failure())
+        });
+        // Whoever waits for a state or a flush does not wait for a message more, so that most often nobody has to be told.
+        if shared.lost || shared.session.has_events() {
+            self.drain(&mut shared);
+        }
+        self.unlock(shared, true);
+        sent
     }
 
     /// Feeds the session. A panic in it ends what the session holds, and is told.

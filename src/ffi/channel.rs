@@ -11,8 +11,8 @@ use super::callback::Incoming;
 use super::client::waited;
 use super::event;
 use super::global::{self, Channel, Object};
-use super::guard::{Answer, guard, guard_error, guard_free};
-use super::input::{invalid, message_in, message_str_in, object_in, out_zeroed};
+use super::guard::{Answer, guard, guard_error, guard_error_here, guard_free};
+use super::input::{invalid, message_in, message_str_in, object_in, out_zeroed, str_len};
 use super::json::put_string;
 use super::types::{pond_channel, pond_destroy_fn, pond_error, pond_event, pond_event_fn};
 
@@ -159,11 +159,26 @@ pub unsafe extern "C" fn pond_channel_presence(
     })
 }
 
-fn send(channel: *mut pond_channel, message: Result<(&str, &str), Failure>) -> Answer {
-    let channel = global::channel(channel as u64)?;
-    let (event, payload) = message?;
-    channel.client.send(channel.id, event, payload)?;
-    Ok(status::OK)
+/// # Safety
+/// `error` is NULL or writable (rule 2), pairs in are as rule 4 asks.
+#[inline(never)]
+unsafe fn send(
+    channel: *mut pond_channel,
+    event: *const c_char,
+    event_len: usize,
+    payload: *const c_char,
+    payload_len: usize,
+    error: *mut *mut pond_error,
+) -> i32 {
+    // SAFETY: the caller's promises.
+    unsafe {
+        guard_error_here(error, || {
+            let channel = global::channel(channel as u64)?;
+            let (event, payload) = message_in(event, event_len, payload, payload_len)?;
+            channel.client.send(channel.id, event, payload)?;
+            Ok(status::OK)
+        })
+    }
 }
 
 /// Accepts a message: written in order, or it comes back as POND_EVENT_DROPPED, or it was handed to the system on a link that then
@@ -178,8 +193,8 @@ pub unsafe extern "C" fn pond_channel_send(
     payload_json: *const c_char,
     error: *mut *mut pond_error,
 ) -> i32 {
-    // SAFETY: `error` is NULL or writable (rule 2), strings in are as rule 4 asks.
-    unsafe { guard_error(error, || send(channel, message_str_in(event, payload_json))) }
+    // SAFETY: `error` is NULL or writable (rule 2), strings in are as rule 4 asks; the lengths are theirs.
+    unsafe { send(channel, event, str_len(event), payload_json, str_len(payload_json), error) }
 }
 
 /// As pond_channel_send, with (pointer, length) pairs.
@@ -193,11 +208,7 @@ pub unsafe extern "C" fn pond_channel_send_n(
     error: *mut *mut pond_error,
 ) -> i32 {
     // SAFETY: `error` is NULL or writable (rule 2), pairs in are as rule 4 asks.
-    unsafe {
-        guard_error(error, || {
-            send(channel, message_in(event, event_len, payload, payload_len))
-        })
-    }
+    unsafe { send(channel, event, event_len, payload, payload_len, error) }
 }
 
 /// For news that age at once (positions): written now if JOINED and nothing waits before it, else forgotten. Never waits.

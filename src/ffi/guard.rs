@@ -30,22 +30,65 @@ pub fn guard(body: impl FnOnce() -> Answer) -> i32 {
 /// # Safety
 /// `out` is NULL or points to a writable pointer (rule 2 of the header).
 pub unsafe fn guard_error(out: *mut *mut pond_error, body: impl FnOnce() -> Answer) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { clear(out) };
+    match contained(body) {
+        Ok(value) => value,
+        // SAFETY: as above.
+        Err(failure) => unsafe { tell(out, failure) },
+    }
+}
+
+/// The same with the code in place: for the entry that is called most.
+///
+/// # Safety
+/// As of `guard_error`.
+#[inline(always)]
+pub unsafe fn guard_error_here(out: *mut *mut pond_error, body: impl FnOnce() -> Answer) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { clear(out) };
+    let answer = if is_forked() {
+        Err(forked())
+    } else {
+        let body = || {
+            inject::point("boundary");
+            body()
+        };
+        catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(panic_failure()))
+    };
+    match answer {
+        Ok(value) => value,
+        // SAFETY: as above.
+        Err(failure) => unsafe { tell(out, failure) },
+    }
+}
+
+#[inline(always)]
+unsafe fn clear(out: *mut *mut pond_error) {
     if !out.is_null() {
         // SAFETY: the caller promises that a non-NULL `out` is writable.
         unsafe { out.write(std::ptr::null_mut()) };
     }
-    match contained(body) {
-        Ok(value) => value,
-        Err(failure) => {
-            let status = failure.status;
-            if !out.is_null() {
-                let object = error::into_raw(failure);
-                // SAFETY: as above.
-                unsafe { out.write(object) };
-            }
-            status
-        }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn tell(out: *mut *mut pond_error, failure: Failure) -> i32 {
+    let status = failure.status;
+    if !out.is_null() {
+        let object = error::into_raw(failure);
+        // SAFETY: the caller promises that a non-NULL `out` is writable.
+        unsafe { out.write(object) };
     }
+    status
+}
+
+#[cold]
+fn forked() -> Failure {
+    Failure::new(
+        status::FORKED,
+        "this process was forked: call pond_shutdown(0) to start anew here",
+    )
 }
 
 /// Runs an entry that answers something else than a status; `fallback` stands for a panic.
@@ -65,10 +108,7 @@ fn contained(body: impl FnOnce() -> Answer) -> Answer {
 /// Not generic: this is code once, not once per entry.
 fn contained_call(body: &mut dyn FnMut() -> Answer) -> Answer {
     if is_forked() {
-        return Err(Failure::new(
-            status::FORKED,
-            "this process was forked: call pond_shutdown(0) to start anew here",
-        ));
+        return Err(forked());
     }
     let body = || {
         inject::point("boundary");

@@ -1,6 +1,6 @@
 //! Arguments on their way in: checked, with a failure that says which one is wrong.
 
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 
 use crate::protocol::{CheckError, check};
 use crate::session::{Failure, status};
@@ -102,8 +102,20 @@ pub unsafe fn message_in<'a>(
 /// # Safety
 /// As `str_in`, for both.
 pub unsafe fn message_str_in<'a>(event: *const c_char, payload: *const c_char) -> Result<(&'a str, &'a str), Failure> {
+    // SAFETY: the caller's promise; the lengths are those of the strings.
+    unsafe { message_in(event, str_len(event), payload, str_len(payload)) }
+}
+
+/// The length of a NUL-terminated string; 0 for NULL.
+///
+/// # Safety
+/// As `str_in`.
+pub unsafe fn str_len(text: *const c_char) -> usize {
+    if text.is_null() {
+        return 0;
+    }
     // SAFETY: the caller's promise.
-    unsafe { Ok((name_in(event, "event")?, object_in(payload, "payload")?)) }
+    unsafe { CStr::from_ptr(text) }.count_bytes()
 }
 
 /// A required output, zeroed.

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::simd::{Level, end_of_container, plain_end};
+use super::simd::{Level, Stops, end_of_container, plain_end};
 
 /// Where and why a text is not JSON. The message never quotes the text: it may hold secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,7 @@ impl Nesting {
 #[inline(never)]
 pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<usize, Fault> {
     let mut nesting = Nesting::default();
+    let mut stops = Stops::new(text);
     loop {
         match text.get(at) {
             Some(&open @ (b'{' | b'[')) => {
@@ -142,14 +143,14 @@ pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<
                 let close = if object { b'}' } else { b']' };
                 if text.get(at) != Some(&close) {
                     if object {
-                        at = skip_key(text, at, limits)?;
+                        at = skip_key(text, at, limits, &mut stops)?;
                     }
                     continue;
                 }
                 at += 1;
                 nesting.pop();
             }
-            Some(b'"') => at = skip_string(text, at, limits)?,
+            Some(b'"') => at = skip_string(text, at, limits, &mut stops)?,
             Some(b'-' | b'0'..=b'9') => at = skip_number(text, at, limits)?,
             Some(b't') => at = skip_word(text, at, b"true")?,
             Some(b'f') => at = skip_word(text, at, b"false")?,
@@ -169,7 +170,7 @@ pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<
                 Some(b',') => {
                     at = skip_space(text, at + 1);
                     if object {
-                        at = skip_key(text, at, limits)?;
+                        at = skip_key(text, at, limits, &mut stops)?;
                     }
                     break;
                 }
@@ -186,8 +187,8 @@ pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<
 
 /// From a key's opening quote to the first byte of its value.
 #[inline(always)]
-fn skip_key(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
-    if let Some(end) = plain_string(text, at)
+fn skip_key(text: &[u8], at: usize, limits: &Limits, stops: &mut Stops<'_>) -> Result<usize, Fault> {
+    if let Some(end) = plain_string(text, at, stops)
         && text.get(end) == Some(&b':')
     {
         return Ok(skip_space(text, end + 1));
@@ -201,8 +202,8 @@ fn skip_any_key(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault>
 }
 
 #[inline(always)]
-fn skip_string(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
-    match plain_string(text, at) {
+fn skip_string(text: &[u8], at: usize, limits: &Limits, stops: &mut Stops<'_>) -> Result<usize, Fault> {
+    match plain_string(text, at, stops) {
         Some(end) => Ok(end),
         None => skip_any_string(text, at, limits),
     }
@@ -214,12 +215,12 @@ fn skip_any_string(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fau
 }
 
 /// Behind the string that starts at `at`, if it is one without escapes.
-#[inline(never)]
-fn plain_string(text: &[u8], at: usize) -> Option<usize> {
+#[inline(always)]
+fn plain_string(text: &[u8], at: usize, stops: &mut Stops<'_>) -> Option<usize> {
     if text.get(at) != Some(&b'"') {
         return None;
     }
-    let end = plain_end(text, at + 1);
+    let end = stops.plain_end(at + 1);
     (text.get(end) == Some(&b'"')).then_some(end + 1)
 }
 

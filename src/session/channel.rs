@@ -108,6 +108,7 @@ impl Session {
         self.timers.cancel(Timer::Join(id));
         self.writable_wanted.remove(&id);
         self.members.forget();
+        self.head.forget();
         if let Some(channel) = self.channels.remove(&id)
             && self.names.get(channel.name.as_str()) == Some(&id)
         {
@@ -461,6 +462,7 @@ impl Session {
         };
         let previous = std::mem::replace(&mut channel.state, state);
         self.members.forget();
+        self.head.forget();
         let mut block = BlockBuilder::default();
         block.append(Field::ChannelName, &channel.name);
         if let Some(failure) = failure {

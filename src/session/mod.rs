@@ -205,6 +205,12 @@ impl Session {
         &mut self.spares
     }
 
+    /// There is an event for the program.
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// The next thing for the driver to do.
     pub fn poll_action(&mut self) -> Option<Action> {
         if let Some(action) = self.actions.pop_front() {

@@ -10,29 +10,39 @@ use super::{ChannelId, Overflow, Session};
 use crate::protocol::check::frame_size;
 use crate::protocol::{ClientAction, client_frame, message_head, parse_frame};
 
-/// What the frames of one event of one channel begin with, up to and with the prefix of the request id.
+/// What the frames of one event of one channel begin with, up to the payload; the number of the request id is put in.
 #[derive(Default)]
 pub(super) struct Head {
     /// No channel has the number 0.
     channel: ChannelId,
+    /// The channel was JOINED when this was made. Whoever changes a channel's state [forgets](Self::forget) it.
+    joined: bool,
     event: String,
     text: Vec<u8>,
+    /// Where the number is.
+    number: usize,
 }
 
-/// What lies between the head and the payload, and behind the payload.
-const COUNTER_AND_KEY: usize = 24;
-const TAIL: usize = COUNTER_AND_KEY + 1;
+/// Behind the request id.
+const BEFORE_PAYLOAD: &[u8] = b"\",\"payload\":";
 
 impl Head {
+    /// It is made anew for the next message.
+    pub fn forget(&mut self) {
+        self.channel = ChannelId::default();
+    }
+
+    fn frame_len(&self, payload: &str) -> usize {
+        self.text.len() + payload.len() + 1
+    }
+
     #[inline]
-    fn push_frame(&self, frame: &mut Vec<u8>, number: u64, payload: &str) {
-        let mut middle = *b"000000000000\",\"payload\":";
-        if let Some(counter) = middle.first_chunk_mut() {
-            *counter = Ids::counter(number);
+    fn push_frame(&mut self, frame: &mut Vec<u8>, number: u64, payload: &str) {
+        if let Some(place) = self.text.get_mut(self.number..).and_then(<[u8]>::first_chunk_mut) {
+            *place = Ids::counter(number);
         }
-        frame.reserve(self.text.len() + payload.len() + TAIL);
+        frame.reserve(self.frame_len(payload));
         frame.extend_from_slice(&self.text);
-        frame.extend_from_slice(&middle);
         frame.extend_from_slice(payload.as_bytes());
         frame.push(b'}');
     }
@@ -49,8 +59,7 @@ impl Session {
     pub fn send_volatile(&mut self, id: ChannelId, event: &str, payload: &str) -> Result<bool, Failure> {
         self.refuse_ended(id)?;
         let number = self.prepare(id, event, payload)?;
-        let joined = self.channel_state(id) == ChannelState::Joined;
-        if !joined || !self.link.is_up() || !self.wire.is_empty() {
+        if !self.goes_out() || !self.wire.is_empty() {
             return Ok(false);
         }
         self.push_wire(id, Purpose::Volatile, number, payload);
@@ -60,11 +69,13 @@ impl Session {
     /// Makes [`Head`] that of a message, and a number for it; refuses what is too large.
     pub(super) fn prepare(&mut self, id: ChannelId, event: &str, payload: &str) -> Result<u64, Failure> {
         crate::inject::point("session");
-        if self.head.channel != id || self.head.event != event || !self.channels.contains_key(&id) {
+        if self.head.channel != id || self.head.event != event {
             self.change_head(id, event)?;
         }
-        frame_size(self.frame_len(payload), self.config.max_message_out)
-            .map_err(|error| Failure::new(status::TOO_LARGE, error.to_string()))?;
+        let len = self.head.frame_len(payload);
+        if len as u64 > self.config.max_message_out {
+            return Err(self.too_large(len));
+        }
         Ok(self.ids.next_number())
     }
 
@@ -73,20 +84,35 @@ impl Session {
         let Some(channel) = self.channels.get(&id) else {
             return Err(Failure::new(status::CLOSED, "the channel is freed"));
         };
-        self.head.text.clear();
-        message_head(&mut self.head.text, event, &channel.name);
-        self.head.text.extend_from_slice(self.ids.prefix());
-        event.clone_into(&mut self.head.event);
-        self.head.channel = id;
+        let head = &mut self.head;
+        head.forget();
+        head.text.clear();
+        message_head(&mut head.text, event, &channel.name);
+        head.text.extend_from_slice(self.ids.prefix());
+        head.number = head.text.len();
+        head.text.extend_from_slice(&Ids::counter(0));
+        head.text.extend_from_slice(BEFORE_PAYLOAD);
+        event.clone_into(&mut head.event);
+        head.joined = channel.state == ChannelState::Joined;
+        head.channel = id;
         Ok(())
     }
 
-    fn frame_len(&self, payload: &str) -> usize {
-        self.head.text.len() + payload.len() + TAIL
+    #[cold]
+    fn too_large(&self, len: usize) -> Failure {
+        let told = frame_size(len, self.config.max_message_out).map_err(|error| error.to_string());
+        Failure::new(status::TOO_LARGE, told.err().unwrap_or_default())
     }
 
+    /// A message of the channel whose head was prepared goes to the wire at once, not to the channel's queue.
+    fn goes_out(&self) -> bool {
+        self.head.joined && self.link.is_up()
+    }
+
+    #[inline]
     fn push_wire(&mut self, id: ChannelId, purpose: Purpose, number: u64, payload: &str) {
-        let (head, len) = (&self.head, self.frame_len(payload));
+        let head = &mut self.head;
+        let len = head.frame_len(payload);
         self.wire
             .push_with(id, purpose, len, |frame| head.push_frame(frame, number, payload));
     }
@@ -101,8 +127,10 @@ impl Session {
             request_id.as_str(),
             params,
         );
-        frame_size(text.len(), self.config.max_message_out)
-            .map_err(|error| Failure::new(status::TOO_LARGE, error.to_string()))
+        if text.len() as u64 > self.config.max_message_out {
+            return Err(self.too_large(text.len()));
+        }
+        Ok(())
     }
 
     /// CLOSED and DECLINED take nothing.
@@ -133,8 +161,7 @@ impl Session {
         number: u64,
         payload: &str,
     ) -> Result<(), Failure> {
-        let joined = self.channel_state(id) == ChannelState::Joined;
-        if !joined || !self.link.is_up() {
+        if !self.goes_out() {
             self.refuse_ended(id)?;
             let mut text = Vec::new();
             self.head.push_frame(&mut text, number, payload);
@@ -146,7 +173,7 @@ impl Session {
             return self.enqueue(id, frame);
         }
         let bytes = self.wire.bytes();
-        if bytes > 0 && bytes.saturating_add(self.frame_len(payload) as u64) > self.config.outbound_limit {
+        if bytes > 0 && bytes.saturating_add(self.head.frame_len(payload) as u64) > self.config.outbound_limit {
             return Err(self.buffer_full(id, bytes));
         }
         self.push_wire(id, purpose, number, payload);

@@ -4,6 +4,7 @@ pub mod dial;
 pub mod frame;
 mod http;
 pub mod link;
+mod masks;
 mod outbox;
 mod scratch;
 pub mod tls;

@@ -1,42 +1,12 @@
 //! Frames on their way out: encoded and masked in one buffer, and known to be handed over or not.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-
 use super::frame::{MAX_CONTROL, opcode};
+use super::masks::Masks;
 use super::scratch;
+use crate::protocol::simd::append_masked;
 
 /// The longest header, with its mask.
 const MAX_HEADER: usize = 14;
-
-/// Masking keys. They must be unpredictable for whoever chooses payloads (RFC 6455, 10.3): SipHash in counter mode, with 128 bits
-/// of key from the system. No system call for a frame.
-#[derive(Debug)]
-struct Masks {
-    secret: RandomState,
-    counter: u64,
-    spare: Option<u32>,
-}
-
-impl Masks {
-    fn new() -> Self {
-        Self {
-            secret: RandomState::new(),
-            counter: 0,
-            spare: None,
-        }
-    }
-
-    fn next(&mut self) -> [u8; 4] {
-        let mask = self.spare.take().unwrap_or_else(|| {
-            self.counter += 1;
-            let number = self.secret.hash_one(self.counter);
-            self.spare = Some((number >> 32) as u32);
-            number as u32
-        });
-        mask.to_ne_bytes()
-    }
-}
 
 /// The frames that are not handed to the system in full.
 ///
@@ -78,9 +48,7 @@ impl Outbox {
         let (header, size) = header(opcode, payload.len(), mask);
         self.bytes.reserve(MAX_HEADER + payload.len());
         self.bytes.extend_from_slice(&header[..size]);
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(payload);
-        apply_mask(&mut self.bytes[start..], mask);
+        append_masked(&mut self.bytes, payload, mask);
         if opcode == opcode::PONG {
             self.answers += size + payload.len();
         }
@@ -177,33 +145,5 @@ fn header(opcode: u8, len: usize, mask: [u8; 4]) -> ([u8; MAX_HEADER], usize) {
             let [b, c, d, e, f, g, h, i] = (len as u64).to_be_bytes();
             ([first, 0x80 | 127, b, c, d, e, f, g, h, i, m, a, s, k], MAX_HEADER)
         }
-    }
-}
-
-/// Masks (or unmasks) `bytes`, sixteen at a time.
-pub(super) fn apply_mask(bytes: &mut [u8], mask: [u8; 4]) {
-    let [a, b, c, d] = mask;
-    let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
-    let mut chunks = bytes.chunks_exact_mut(16);
-    for chunk in &mut chunks {
-        if let Some(chunk) = chunk.first_chunk_mut::<16>() {
-            *chunk = (u128::from_ne_bytes(*chunk) ^ wide).to_ne_bytes();
-        }
-    }
-    let mut rest = chunks.into_remainder();
-    if rest.len() >= 8
-        && let Some((chunk, behind)) = std::mem::take(&mut rest).split_first_chunk_mut::<8>()
-    {
-        *chunk = (u64::from_ne_bytes(*chunk) ^ wide as u64).to_ne_bytes();
-        rest = behind;
-    }
-    if rest.len() >= 4
-        && let Some((chunk, behind)) = std::mem::take(&mut rest).split_first_chunk_mut::<4>()
-    {
-        *chunk = (u32::from_ne_bytes(*chunk) ^ wide as u32).to_ne_bytes();
-        rest = behind;
-    }
-    for (byte, key) in rest.iter_mut().zip(mask) {
-        *byte ^= key;
     }
 }

@@ -71,6 +71,30 @@ trait Lanes {
     /// # Safety
     /// As of `masks`.
     unsafe fn stops(chunk: &[u8; 16]) -> u32;
+
+    /// The same of a block.
+    ///
+    /// # Safety
+    /// As of `masks`.
+    unsafe fn stops_of_block(block: &[u8; BLOCK]) -> u64 {
+        let mut found = 0;
+        let mut place = 0;
+        while let Some(chunk) = block.get(place..).and_then(|rest| rest.first_chunk()) {
+            // SAFETY: the caller's promise.
+            found |= u64::from(unsafe { Self::stops(chunk) }) << place;
+            place += 16;
+        }
+        found
+    }
+
+    /// Turns sixteen bytes over by a mask.
+    ///
+    /// # Safety
+    /// As of `masks`; `from` is readable and `to` writable for sixteen bytes.
+    unsafe fn turn_over(from: *const u8, mask: u128, to: *mut u8) {
+        // SAFETY: the caller's promise; nothing has to be aligned.
+        unsafe { to.cast::<u128>().write_unaligned(from.cast::<u128>().read_unaligned() ^ mask) };
+    }
 }
 
 /// The ways of the structural scan. All of them give the same answers.
@@ -172,6 +196,123 @@ unsafe fn plain_end_by<L: Lanes>(text: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
+}
+
+/// Finds what [`plain_end`] finds, for one place of a text after the other: what is known of a block is kept, so that short
+/// strings cost next to nothing.
+pub(super) struct Stops<'a> {
+    text: &'a [u8],
+    /// Where the block begins that is known.
+    base: usize,
+    /// The bytes of the block that end plain text; bit n is byte n.
+    found: u64,
+}
+
+impl<'a> Stops<'a> {
+    #[inline]
+    pub fn new(text: &'a [u8]) -> Self {
+        // So far behind every place that no block is known.
+        Self {
+            text,
+            base: usize::MAX - BLOCK,
+            found: 0,
+        }
+    }
+
+    /// As [`plain_end`]; any place may be asked for, rising ones are fast.
+    #[inline(always)]
+    pub fn plain_end(&mut self, at: usize) -> usize {
+        let place = at.wrapping_sub(self.base);
+        let left = if place < BLOCK { self.found >> place } else { 0 };
+        if left != 0 {
+            return at + left.trailing_zeros() as usize;
+        }
+        self.search(at)
+    }
+
+    #[inline(never)]
+    fn search(&mut self, at: usize) -> usize {
+        let known = at.wrapping_sub(self.base) < BLOCK;
+        let mut at = if known { self.base + BLOCK } else { at };
+        while at < self.text.len() {
+            // The last block overlaps with the one before.
+            let base = at.min(self.text.len().saturating_sub(BLOCK));
+            self.base = base;
+            self.found = match self.text.get(base..).and_then(|rest| rest.first_chunk()) {
+                // SAFETY: the baseline is there on every processor of the architecture.
+                Some(block) => unsafe { Baseline::stops_of_block(block) },
+                None => stops_of_short_text(self.text),
+            };
+            let left = self.found >> ((at - base) % BLOCK);
+            if left != 0 {
+                return at + left.trailing_zeros() as usize;
+            }
+            at = base + BLOCK;
+        }
+        self.text.len()
+    }
+}
+
+/// A text shorter than a block is made one by spaces, which are plain.
+fn stops_of_short_text(text: &[u8]) -> u64 {
+    let mut block = [b' '; BLOCK];
+    for (to, from) in block.iter_mut().zip(text) {
+        *to = *from;
+    }
+    // SAFETY: the baseline is there on every processor of the architecture.
+    unsafe { Baseline::stops_of_block(&block) }
+}
+
+/// Every byte is below 0x80.
+#[inline]
+pub(crate) fn is_ascii(text: &[u8]) -> bool {
+    const HIGHS: u128 = u128::MAX / 255 * 0x80;
+    let Some(last) = text.last_chunk() else {
+        return text.iter().fold(0, |all, byte| all | byte) < 0x80;
+    };
+    // The last bytes overlap with those before.
+    let mut all = u128::from_ne_bytes(*last);
+    let mut rest = text;
+    while let Some((chunk, behind)) = rest.split_first_chunk() {
+        all |= u128::from_ne_bytes(*chunk);
+        rest = behind;
+    }
+    all & HIGHS == 0
+}
+
+/// Appends `bytes` with every four of them turned over by the mask, as WebSocket clients send them.
+#[inline]
+pub(crate) fn append_masked(to: &mut Vec<u8>, bytes: &[u8], mask: [u8; 4]) {
+    const LANE: usize = 16;
+    let wide = |mask: u32| u128::MAX / u128::from(u32::MAX) * u128::from(mask);
+    let mask = u32::from_ne_bytes(mask);
+    let Some(last) = bytes.len().checked_sub(LANE) else {
+        let keys = mask.to_ne_bytes().into_iter().cycle();
+        to.extend(bytes.iter().zip(keys).map(|(byte, key)| byte ^ key));
+        return;
+    };
+    to.reserve(bytes.len());
+    // SAFETY: the baseline is there on every processor of the architecture; `from` has `last + LANE` bytes, and so much room is
+    // behind the end of `to`, which nobody else has. All of it is written before it counts.
+    unsafe {
+        let from = bytes.as_ptr();
+        let end = to.as_mut_ptr().add(to.len());
+        let whole = wide(mask);
+        let mut at = 0;
+        while at < last {
+            Baseline::turn_over(from.add(at), whole, end.add(at));
+            at += LANE;
+        }
+        // The last bytes once more, by the mask as it stands there.
+        let bits = 8 * (last as u32 % 4);
+        let turned = if cfg!(target_endian = "little") {
+            mask.rotate_right(bits)
+        } else {
+            mask.rotate_left(bits)
+        };
+        Baseline::turn_over(from.add(last), wide(turned), end.add(last));
+        to.set_len(to.len() + bytes.len());
+    }
 }
 
 /// The bytes that are escaped by a run of backslashes of odd length before them, and whether the first byte of the next

@@ -222,3 +222,66 @@ fn plain_text_ends_where_it_should() {
         (0, 3, 9)
     );
 }
+
+#[test]
+fn stops_are_found_as_by_plain_end() {
+    let mut numbers = Numbers(0x5eed_0000_0000_0077);
+    for len in (0..140).chain([191, 192, 193, 300]) {
+        for _ in 0..20 {
+            let text: Vec<u8> = (0..len)
+                .map(|_| b"\"\\\n\x1f \xc3aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"[numbers.below(36)])
+                .collect();
+            let mut stops = Stops::new(&text);
+            for at in 0..=len {
+                assert_eq!(stops.plain_end(at), plain_end(&text, at), "rising, {len} from {at}");
+            }
+            for _ in 0..20 {
+                let at = numbers.below(len + 1);
+                assert_eq!(stops.plain_end(at), plain_end(&text, at), "{len} from {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_byte_makes_a_text_foreign() {
+    for len in 0..70 {
+        let mut text = vec![0x7f; len];
+        assert!(is_ascii(&text), "{len}");
+        for at in 0..len {
+            text[at] = 0x80;
+            assert!(!is_ascii(&text), "{len}, {at}");
+            text[at] = 0x7f;
+        }
+    }
+}
+
+#[test]
+fn wide_masking_is_masking_byte_by_byte() {
+    let mask = [0x12, 0x34, 0x56, 0x78];
+    for before in 0..17 {
+        for length in 0..100 {
+            let bytes: Vec<u8> = (0..length).map(|at| at as u8 ^ 0xa5).collect();
+            let mut masked = vec![0xee; before];
+            append_masked(&mut masked, &bytes, mask);
+            let keys = mask.into_iter().cycle();
+            let expected = bytes.iter().zip(keys).map(|(byte, key)| byte ^ key);
+            assert!(masked[..before].iter().all(|byte| *byte == 0xee));
+            assert_eq!(masked[before..], expected.collect::<Vec<u8>>());
+        }
+    }
+}
+
+#[test]
+fn every_lane_turns_over_alike() {
+    let bytes: [u8; 16] = std::array::from_fn(|at| at as u8 * 17);
+    let mask = 0x0123_4567_89ab_cdef_0f1e_2d3c_4b5a_6978_u128;
+    let (mut one, mut other) = ([0; 16], [0; 16]);
+    // SAFETY: sixteen bytes each, and needs no more than the baseline.
+    unsafe {
+        Baseline::turn_over(bytes.as_ptr(), mask, one.as_mut_ptr());
+        swar::Swar::turn_over(bytes.as_ptr(), mask, other.as_mut_ptr());
+    }
+    assert_eq!(one, other);
+    assert_eq!(u128::from_ne_bytes(one), u128::from_ne_bytes(bytes) ^ mask);
+}

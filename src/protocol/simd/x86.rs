@@ -56,6 +56,12 @@ unsafe fn control(lane: __m128i) -> __m128i {
 }
 
 #[inline(always)]
+unsafe fn stop(lane: __m128i) -> __m128i {
+    // SAFETY: as above.
+    unsafe { either(control(lane), either(equal(lane, QUOTE), equal(lane, BACKSLASH))) }
+}
+
+#[inline(always)]
 unsafe fn bracket(lane: __m128i) -> __m128i {
     // SAFETY: as above.
     unsafe {
@@ -122,9 +128,30 @@ impl Lanes for Sse2 {
     unsafe fn stops(chunk: &[u8; 16]) -> u32 {
         // SAFETY: SSE2 belongs to x86-64; the load of 16 bytes needs no alignment.
         unsafe {
-            let lane = _mm_loadu_si128(chunk.as_ptr().cast());
-            let found = either(control(lane), either(equal(lane, QUOTE), equal(lane, BACKSLASH)));
-            _mm_movemask_epi8(found) as u32
+            _mm_movemask_epi8(stop(_mm_loadu_si128(chunk.as_ptr().cast()))) as u32
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn stops_of_block(block: &[u8; BLOCK]) -> u64 {
+        // SAFETY: SSE2 belongs to x86-64; the four loads of 16 bytes lie inside the block and need no alignment.
+        unsafe {
+            let lanes = block.as_ptr().cast::<__m128i>();
+            gather(
+                stop(_mm_loadu_si128(lanes)),
+                stop(_mm_loadu_si128(lanes.add(1))),
+                stop(_mm_loadu_si128(lanes.add(2))),
+                stop(_mm_loadu_si128(lanes.add(3))),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn turn_over(from: *const u8, mask: u128, to: *mut u8) {
+        // SAFETY: SSE2 belongs to x86-64; the caller vouches for the sixteen bytes, which need no alignment.
+        unsafe {
+            let mask = _mm_set_epi64x((mask >> 64) as i64, mask as i64);
+            _mm_storeu_si128(to.cast(), _mm_xor_si128(_mm_loadu_si128(from.cast()), mask));
         }
     }
 }

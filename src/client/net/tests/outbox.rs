@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::frame::opcode;
-use super::super::outbox::{Outbox, apply_mask};
+use super::super::outbox::Outbox;
 
 /// Opcode, mask and unmasked payload of each frame.
 fn parse(mut bytes: &[u8]) -> Vec<(u8, [u8; 4], Vec<u8>)> {
@@ -45,22 +45,6 @@ fn each_length_is_encoded_in_its_shortest_form() {
         let frames = parse(out.pending());
         assert_eq!((frames.len(), frames[0].0), (1, opcode::BINARY));
         assert!(frames[0].2 == payload, "{length}");
-    }
-}
-
-#[test]
-fn wide_masking_is_masking_byte_by_byte() {
-    let mask = [0x12, 0x34, 0x56, 0x78];
-    for start in 0..17 {
-        for length in 0..70 {
-            let plain: Vec<u8> = (0..start + length).map(|at| at as u8).collect();
-            let mut masked = plain.clone();
-            apply_mask(&mut masked[start..], mask);
-            for at in 0..plain.len() {
-                let key = if at < start { 0 } else { mask[(at - start) % 4] };
-                assert_eq!(masked[at], plain[at] ^ key);
-            }
-        }
     }
 }
 
