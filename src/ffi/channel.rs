@@ -194,7 +194,16 @@ pub unsafe extern "C" fn pond_channel_send(
     error: *mut *mut pond_error,
 ) -> i32 {
     // SAFETY: `error` is NULL or writable (rule 2), strings in are as rule 4 asks; the lengths are theirs.
-    unsafe { send(channel, event, str_len(event), payload_json, str_len(payload_json), error) }
+    unsafe {
+        send(
+            channel,
+            event,
+            str_len(event),
+            payload_json,
+            str_len(payload_json),
+            error,
+        )
+    }
 }
 
 /// As pond_channel_send, with (pointer, length) pairs.

@@ -65,22 +65,26 @@ pub(super) unsafe fn pair_in<'a>(text: *const c_char, len: usize, what: &str) ->
     utf8(bytes, what)
 }
 
-#[inline(never)]
+#[inline]
 fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Failure> {
+    valid(bytes).ok_or_else(|| not_utf8(bytes, what))
+}
+
+#[inline(never)]
+fn valid(bytes: &[u8]) -> Option<&str> {
     if is_ascii(bytes) {
         // SAFETY: ASCII is UTF-8.
-        return Ok(unsafe { std::str::from_utf8_unchecked(bytes) });
+        return Some(unsafe { std::str::from_utf8_unchecked(bytes) });
     }
-    utf8_beyond_ascii(bytes, what)
+    // Much faster than the standard one, but says no place.
+    simdutf8::basic::from_utf8(bytes).ok()
 }
 
 #[cold]
-fn utf8_beyond_ascii<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Failure> {
-    // Much faster than the standard one, but says no place.
-    if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
-        return Ok(text);
-    }
-    std::str::from_utf8(bytes).map_err(|error| Failure::new(status::INVALID_UTF8, format!("{what}: {error}")))
+#[inline(never)]
+fn not_utf8(bytes: &[u8], what: &str) -> Failure {
+    let place = std::str::from_utf8(bytes).map_or_else(|error| error.to_string(), |_| String::new());
+    Failure::new(status::INVALID_UTF8, format!("{what}: {place}"))
 }
 
 /// Puts an owned copy into an output.

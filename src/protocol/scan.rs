@@ -105,22 +105,31 @@ struct Nesting {
 }
 
 impl Nesting {
+    #[inline(always)]
     fn push(&mut self, object: bool) {
-        if self.depth > 0 && self.depth % 64 == 0 {
-            self.spilled.push(self.low);
+        if self.depth % 64 == 0 && self.depth > 0 {
+            self.spill();
         }
         self.low = self.low << 1 | u64::from(object);
         self.depth += 1;
     }
 
+    #[inline(always)]
     fn pop(&mut self) {
         self.low >>= 1;
         self.depth = self.depth.saturating_sub(1);
-        if self.depth > 0 && self.depth % 64 == 0 {
+        if self.depth % 64 == 0 && self.depth > 0 {
             self.low = self.spilled.pop().unwrap_or_default();
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn spill(&mut self) {
+        self.spilled.push(self.low);
+    }
+
+    #[inline(always)]
     fn in_object(&self) -> bool {
         self.low & 1 == 1
     }
@@ -130,9 +139,10 @@ impl Nesting {
 #[inline(never)]
 pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<usize, Fault> {
     let mut nesting = Nesting::default();
-    let mut stops = Stops::new(text);
+    let mut stops = Stops::NONE;
     loop {
         match text.get(at) {
+            Some(b'"') => at = skip_string(text, at, limits, &mut stops)?,
             Some(&open @ (b'{' | b'[')) => {
                 if nesting.depth >= limits.nesting {
                     return Err(Fault::too_large(at, "nested too deep"));
@@ -150,13 +160,8 @@ pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<
                 at += 1;
                 nesting.pop();
             }
-            Some(b'"') => at = skip_string(text, at, limits, &mut stops)?,
             Some(b'-' | b'0'..=b'9') => at = skip_number(text, at, limits)?,
-            Some(b't') => at = skip_word(text, at, b"true")?,
-            Some(b'f') => at = skip_word(text, at, b"false")?,
-            Some(b'n') => at = skip_word(text, at, b"null")?,
-            Some(b'N' | b'I') => return Err(Fault::new(at, "NaN and Infinity are not JSON")),
-            Some(_) => return Err(Fault::new(at, EXPECTED_VALUE)),
+            Some(_) => at = skip_any_word(text, at)?,
             None => return Err(Fault::new(at, END)),
         }
         // Behind a value: close what ends here, until a comma asks for the next value.
@@ -187,7 +192,7 @@ pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<
 
 /// From a key's opening quote to the first byte of its value.
 #[inline(always)]
-fn skip_key(text: &[u8], at: usize, limits: &Limits, stops: &mut Stops<'_>) -> Result<usize, Fault> {
+fn skip_key(text: &[u8], at: usize, limits: &Limits, stops: &mut Stops) -> Result<usize, Fault> {
     if let Some(end) = plain_string(text, at, stops)
         && text.get(end) == Some(&b':')
     {
@@ -202,7 +207,7 @@ fn skip_any_key(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault>
 }
 
 #[inline(always)]
-fn skip_string(text: &[u8], at: usize, limits: &Limits, stops: &mut Stops<'_>) -> Result<usize, Fault> {
+fn skip_string(text: &[u8], at: usize, limits: &Limits, stops: &mut Stops) -> Result<usize, Fault> {
     match plain_string(text, at, stops) {
         Some(end) => Ok(end),
         None => skip_any_string(text, at, limits),
@@ -216,11 +221,11 @@ fn skip_any_string(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fau
 
 /// Behind the string that starts at `at`, if it is one without escapes.
 #[inline(always)]
-fn plain_string(text: &[u8], at: usize, stops: &mut Stops<'_>) -> Option<usize> {
+fn plain_string(text: &[u8], at: usize, stops: &mut Stops) -> Option<usize> {
     if text.get(at) != Some(&b'"') {
         return None;
     }
-    let end = stops.plain_end(at + 1);
+    let end = stops.plain_end(text, at + 1);
     (text.get(end) == Some(&b'"')).then_some(end + 1)
 }
 
@@ -238,6 +243,17 @@ pub(crate) fn key(text: &[u8], at: usize, limits: &Limits) -> Result<(Range<usiz
         Some(b':') => Ok((at + 1..end, escaped, skip_space(text, colon + 1))),
         Some(_) => Err(Fault::new(colon, "':' was expected")),
         None => Err(Fault::new(colon, END)),
+    }
+}
+
+#[inline(never)]
+fn skip_any_word(text: &[u8], at: usize) -> Result<usize, Fault> {
+    match text.get(at) {
+        Some(b't') => skip_word(text, at, b"true"),
+        Some(b'f') => skip_word(text, at, b"false"),
+        Some(b'n') => skip_word(text, at, b"null"),
+        Some(b'N' | b'I') => Err(Fault::new(at, "NaN and Infinity are not JSON")),
+        _ => Err(Fault::new(at, EXPECTED_VALUE)),
     }
 }
 

@@ -88,7 +88,7 @@ impl Wire {
     }
 
     /// A frame that is built in place; `len` is known before.
-    #[inline]
+    #[inline(always)]
     pub fn push_with(&mut self, channel: ChannelId, purpose: Purpose, len: usize, build: impl FnOnce(&mut Vec<u8>)) {
         build(&mut self.text);
         self.frames.push_back(Entry { channel, purpose, len });

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 /// Words of a block.
 const WORDS: usize = 16;
-/// Twice so many rounds are made: ChaCha8.
+/// Pairs of rounds: eight, as the name says.
 const DOUBLE_ROUNDS: usize = 4;
 /// What each block begins with: "expand 32-byte k".
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
@@ -71,18 +71,36 @@ fn chacha8(key: &[u32; 8], block: u64) -> [u32; WORDS] {
     for (to, from) in start.iter_mut().zip(CONSTANTS.iter().chain(key).chain(&counter)) {
         *to = *from;
     }
-    let mut words = start;
+    // Each in a variable of its own, so that they can stay in registers.
+    let [
+        mut a,
+        mut b,
+        mut c,
+        mut d,
+        mut e,
+        mut f,
+        mut g,
+        mut h,
+        mut i,
+        mut j,
+        mut k,
+        mut l,
+        mut m,
+        mut n,
+        mut o,
+        mut p,
+    ] = start;
     for _ in 0..DOUBLE_ROUNDS {
-        for column in 0..4 {
-            quarter_round(&mut words, [column, column + 4, column + 8, column + 12]);
-        }
-        for row in 0..4 {
-            quarter_round(
-                &mut words,
-                [row, (row + 1) % 4 + 4, (row + 2) % 4 + 8, (row + 3) % 4 + 12],
-            );
-        }
+        quarter_round(&mut a, &mut e, &mut i, &mut m);
+        quarter_round(&mut b, &mut f, &mut j, &mut n);
+        quarter_round(&mut c, &mut g, &mut k, &mut o);
+        quarter_round(&mut d, &mut h, &mut l, &mut p);
+        quarter_round(&mut a, &mut f, &mut k, &mut p);
+        quarter_round(&mut b, &mut g, &mut l, &mut m);
+        quarter_round(&mut c, &mut h, &mut i, &mut n);
+        quarter_round(&mut d, &mut e, &mut j, &mut o);
     }
+    let mut words = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p];
     for (word, first) in words.iter_mut().zip(start) {
         *word = word.wrapping_add(first);
     }
@@ -90,13 +108,15 @@ fn chacha8(key: &[u32; 8], block: u64) -> [u32; WORDS] {
 }
 
 #[inline(always)]
-fn quarter_round(words: &mut [u32; WORDS], [a, b, c, d]: [usize; 4]) {
-    for (rotate_d, rotate_b) in [(16, 12), (8, 7)] {
-        words[a] = words[a].wrapping_add(words[b]);
-        words[d] = (words[d] ^ words[a]).rotate_left(rotate_d);
-        words[c] = words[c].wrapping_add(words[d]);
-        words[b] = (words[b] ^ words[c]).rotate_left(rotate_b);
-    }
+fn quarter_round(a: &mut u32, b: &mut u32, c: &mut u32, d: &mut u32) {
+    *a = a.wrapping_add(*b);
+    *d = (*d ^ *a).rotate_left(16);
+    *c = c.wrapping_add(*d);
+    *b = (*b ^ *c).rotate_left(12);
+    *a = a.wrapping_add(*b);
+    *d = (*d ^ *a).rotate_left(8);
+    *c = c.wrapping_add(*d);
+    *b = (*b ^ *c).rotate_left(7);
 }
 
 #[cfg(test)]

@@ -93,7 +93,10 @@ trait Lanes {
     /// As of `masks`; `from` is readable and `to` writable for sixteen bytes.
     unsafe fn turn_over(from: *const u8, mask: u128, to: *mut u8) {
         // SAFETY: the caller's promise; nothing has to be aligned.
-        unsafe { to.cast::<u128>().write_unaligned(from.cast::<u128>().read_unaligned() ^ mask) };
+        unsafe {
+            to.cast::<u128>()
+                .write_unaligned(from.cast::<u128>().read_unaligned() ^ mask)
+        };
     }
 }
 
@@ -198,69 +201,70 @@ unsafe fn plain_end_by<L: Lanes>(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Finds what [`plain_end`] finds, for one place of a text after the other: what is known of a block is kept, so that short
-/// strings cost next to nothing.
-pub(super) struct Stops<'a> {
-    text: &'a [u8],
+/// Finds what [`plain_end`] finds, for rising places of one text: what is known of a block is kept, so that short strings cost
+/// next to nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Stops {
     /// Where the block begins that is known.
     base: usize,
     /// The bytes of the block that end plain text; bit n is byte n.
     found: u64,
 }
 
-impl<'a> Stops<'a> {
-    #[inline]
-    pub fn new(text: &'a [u8]) -> Self {
-        // So far behind every place that no block is known.
-        Self {
-            text,
-            base: usize::MAX - BLOCK,
-            found: 0,
-        }
-    }
+impl Stops {
+    /// Nothing is known.
+    pub const NONE: Self = Self { base: 0, found: 0 };
 
-    /// As [`plain_end`]; any place may be asked for, rising ones are fast.
+    /// As [`plain_end`]; `text` is always the same, and `at` never less than before.
     #[inline(always)]
-    pub fn plain_end(&mut self, at: usize) -> usize {
+    pub fn plain_end(&mut self, text: &[u8], at: usize) -> usize {
         let place = at.wrapping_sub(self.base);
         let left = if place < BLOCK { self.found >> place } else { 0 };
         if left != 0 {
             return at + left.trailing_zeros() as usize;
         }
-        self.search(at)
-    }
-
-    #[inline(never)]
-    fn search(&mut self, at: usize) -> usize {
-        let known = at.wrapping_sub(self.base) < BLOCK;
-        let mut at = if known { self.base + BLOCK } else { at };
-        while at < self.text.len() {
-            // The last block overlaps with the one before.
-            let base = at.min(self.text.len().saturating_sub(BLOCK));
-            self.base = base;
-            self.found = match self.text.get(base..).and_then(|rest| rest.first_chunk()) {
-                // SAFETY: the baseline is there on every processor of the architecture.
-                Some(block) => unsafe { Baseline::stops_of_block(block) },
-                None => stops_of_short_text(self.text),
-            };
-            let left = self.found >> ((at - base) % BLOCK);
-            if left != 0 {
-                return at + left.trailing_zeros() as usize;
-            }
-            at = base + BLOCK;
+        *self = search(text, at);
+        if self.found == 0 {
+            return text.len();
         }
-        self.text.len()
+        self.base + self.found.trailing_zeros() as usize
     }
 }
 
+/// The first block with a byte that ends plain text at or after `at`; those before `at` are not told.
+#[inline(never)]
+fn search(text: &[u8], mut at: usize) -> Stops {
+    while at < text.len() {
+        // The last block overlaps with the one before.
+        let base = at.min(text.len().saturating_sub(BLOCK));
+        let found = match text.get(base..).and_then(|rest| rest.first_chunk()) {
+            Some(block) => stops(block),
+            None => stops_of_short_text(text),
+        };
+        let found = found & u64::MAX << ((at - base) % BLOCK);
+        if found != 0 {
+            return Stops { base, found };
+        }
+        at = base + BLOCK;
+    }
+    Stops::NONE
+}
+
+// Not inlined: the compiler would take the vectors' masks to pieces, bit by bit.
+#[inline(never)]
+fn stops(block: &[u8; BLOCK]) -> u64 {
+    // SAFETY: the baseline is there on every processor of the architecture.
+    unsafe { Baseline::stops_of_block(block) }
+}
+
 /// A text shorter than a block is made one by spaces, which are plain.
+#[inline(never)]
 fn stops_of_short_text(text: &[u8]) -> u64 {
     let mut block = [b' '; BLOCK];
-    for (to, from) in block.iter_mut().zip(text) {
-        *to = *from;
+    if let Some(begin) = block.get_mut(..text.len()) {
+        begin.copy_from_slice(text);
     }
-    // SAFETY: the baseline is there on every processor of the architecture.
-    unsafe { Baseline::stops_of_block(&block) }
+    stops(&block)
 }
 
 /// Every byte is below 0x80.
@@ -299,9 +303,13 @@ pub(crate) fn append_masked(to: &mut Vec<u8>, bytes: &[u8], mask: [u8; 4]) {
         let end = to.as_mut_ptr().add(to.len());
         let whole = wide(mask);
         let mut at = 0;
-        while at < last {
+        while at + LANE < last {
             Baseline::turn_over(from.add(at), whole, end.add(at));
-            at += LANE;
+            Baseline::turn_over(from.add(at + LANE), whole, end.add(at + LANE));
+            at += 2 * LANE;
+        }
+        if at < last {
+            Baseline::turn_over(from.add(at), whole, end.add(at));
         }
         // The last bytes once more, by the mask as it stands there.
         let bits = 8 * (last as u32 % 4);

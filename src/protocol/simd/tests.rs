@@ -231,13 +231,12 @@ fn stops_are_found_as_by_plain_end() {
             let text: Vec<u8> = (0..len)
                 .map(|_| b"\"\\\n\x1f \xc3aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"[numbers.below(36)])
                 .collect();
-            let mut stops = Stops::new(&text);
-            for at in 0..=len {
-                assert_eq!(stops.plain_end(at), plain_end(&text, at), "rising, {len} from {at}");
-            }
-            for _ in 0..20 {
-                let at = numbers.below(len + 1);
-                assert_eq!(stops.plain_end(at), plain_end(&text, at), "{len} from {at}");
+            for steps in [1, 5, 40, 200] {
+                let (mut stops, mut at) = (Stops::NONE, 0);
+                while at <= len {
+                    assert_eq!(stops.plain_end(&text, at), plain_end(&text, at), "{len} from {at}");
+                    at += 1 + numbers.below(steps);
+                }
             }
         }
     }

@@ -127,9 +127,7 @@ impl Lanes for Sse2 {
     #[inline(always)]
     unsafe fn stops(chunk: &[u8; 16]) -> u32 {
         // SAFETY: SSE2 belongs to x86-64; the load of 16 bytes needs no alignment.
-        unsafe {
-            _mm_movemask_epi8(stop(_mm_loadu_si128(chunk.as_ptr().cast()))) as u32
-        }
+        unsafe { _mm_movemask_epi8(stop(_mm_loadu_si128(chunk.as_ptr().cast()))) as u32 }
     }
 
     #[inline(always)]
