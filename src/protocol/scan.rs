@@ -141,20 +141,19 @@ pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<
     let mut nesting = Nesting::default();
     let mut stops = Stops::NONE;
     loop {
+        if nesting.in_object() {
+            at = skip_key(text, at, limits, &mut stops)?;
+        }
         match text.get(at) {
             Some(b'"') => at = skip_string(text, at, limits, &mut stops)?,
             Some(&open @ (b'{' | b'[')) => {
                 if nesting.depth >= limits.nesting {
                     return Err(Fault::too_large(at, "nested too deep"));
                 }
-                let object = open == b'{';
-                nesting.push(object);
+                nesting.push(open == b'{');
                 at = skip_space(text, at + 1);
-                let close = if object { b'}' } else { b']' };
-                if text.get(at) != Some(&close) {
-                    if object {
-                        at = skip_key(text, at, limits, &mut stops)?;
-                    }
+                // Two behind the opening one, in ASCII.
+                if text.get(at) != Some(&(open + 2)) {
                     continue;
                 }
                 at += 1;
@@ -174,9 +173,6 @@ pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<
             match text.get(at) {
                 Some(b',') => {
                     at = skip_space(text, at + 1);
-                    if object {
-                        at = skip_key(text, at, limits, &mut stops)?;
-                    }
                     break;
                 }
                 Some(b'}') if object => nesting.pop(),

@@ -50,14 +50,17 @@ impl Purpose {
 /// A larger buffer of texts is not kept while nothing waits.
 const KEPT_TEXT: usize = 64 * 1024;
 
-/// The frames of one connection, and the account of what was accepted. Their texts lie one behind the other in one buffer, so
-/// that a frame costs no allocation.
+/// The frames of one connection, and the account of what was accepted. Their texts lie one behind the other in two buffers, one
+/// to be emptied and one to be filled, so that a frame costs no allocation and is never moved. Places count through both.
 #[derive(Default)]
 pub(super) struct Wire {
     /// First the frames that the driver has taken and that are not known to be handed over in full, then those that wait.
     frames: VecDeque<Entry>,
     taken: usize,
-    text: Vec<u8>,
+    /// The texts of the oldest frames.
+    front: Vec<u8>,
+    /// Those behind them, up to the newest.
+    back: Vec<u8>,
     /// Where the text of the first frame begins.
     start: usize,
     /// Where the text of the first frame begins that waits.
@@ -79,7 +82,7 @@ impl std::fmt::Debug for Wire {
 
 impl Wire {
     pub fn push(&mut self, frame: OutFrame) {
-        self.text.extend_from_slice(&frame.text);
+        self.back.extend_from_slice(&frame.text);
         self.frames.push_back(Entry {
             channel: frame.channel,
             purpose: frame.purpose,
@@ -90,7 +93,7 @@ impl Wire {
     /// A frame that is built in place; `len` is known before.
     #[inline(always)]
     pub fn push_with(&mut self, channel: ChannelId, purpose: Purpose, len: usize, build: impl FnOnce(&mut Vec<u8>)) {
-        build(&mut self.text);
+        build(&mut self.back);
         self.frames.push_back(Entry { channel, purpose, len });
     }
 
@@ -100,7 +103,10 @@ impl Wire {
         self.taken += 1;
         let from = self.next;
         self.next += entry.len;
-        self.text.get(from..self.next)
+        match from.checked_sub(self.front.len()) {
+            None => self.front.get(from..self.next),
+            Some(from) => self.back.get(from..from + entry.len),
+        }
     }
 
     /// The driver knows `total` frames of this link to be handed over in full. Calls `each` with every newly handed one
@@ -124,26 +130,32 @@ impl Wire {
         self.compact();
     }
 
-    /// Makes room of what is done with; the cost is shared by many frames.
+    /// Once all of the front is done with, the back takes its place.
     fn compact(&mut self) {
+        if self.start >= self.front.len() {
+            let done = self.front.len();
+            self.start -= done;
+            self.next -= done;
+            self.front.clear();
+            std::mem::swap(&mut self.front, &mut self.back);
+        }
         if self.frames.is_empty() {
-            self.text.clear();
             self.start = 0;
             self.next = 0;
-            if self.text.capacity() > KEPT_TEXT {
-                self.text = Vec::new();
+            for text in [&mut self.front, &mut self.back] {
+                text.clear();
+                if text.capacity() > KEPT_TEXT {
+                    *text = Vec::new();
+                }
             }
-        } else if self.start > self.text.len() / 2 {
-            self.text.drain(..self.start);
-            self.next -= self.start;
-            self.start = 0;
         }
     }
 
     /// Nothing was written for a while: an idle link holds no memory for it.
     pub fn rest(&mut self) {
         if self.frames.is_empty() {
-            self.text = Vec::new();
+            self.front = Vec::new();
+            self.back = Vec::new();
             self.frames = VecDeque::new();
         }
     }
@@ -165,7 +177,7 @@ impl Wire {
 
     /// Bytes accepted and not yet handed over.
     pub fn bytes(&self) -> u64 {
-        (self.text.len() - self.start) as u64
+        (self.front.len() + self.back.len() - self.start) as u64
     }
 
     pub fn has_waiting(&self) -> bool {
@@ -189,7 +201,10 @@ impl Wire {
                 break;
             };
             if entry.purpose == Purpose::Request(number) {
-                self.text.drain(at..at + entry.len);
+                match at.checked_sub(self.front.len()) {
+                    None => self.front.drain(at..at + entry.len),
+                    Some(at) => self.back.drain(at..at + entry.len),
+                };
                 self.frames.remove(place);
                 self.compact();
                 return true;
@@ -202,7 +217,8 @@ impl Wire {
     /// The link is gone: a new account, and what was not handed over, in order.
     pub fn reset(&mut self) -> Vec<OutFrame> {
         let old = std::mem::take(self);
-        let mut rest = old.text.get(old.start..).unwrap_or_default();
+        let texts = [old.front, old.back].concat();
+        let mut rest = texts.get(old.start..).unwrap_or_default();
         let mut frames = Vec::with_capacity(old.frames.len());
         for entry in old.frames {
             let (text, behind) = rest.split_at(entry.len.min(rest.len()));

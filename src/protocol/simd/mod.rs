@@ -212,8 +212,11 @@ pub(super) struct Stops {
 }
 
 impl Stops {
-    /// Nothing is known.
-    pub const NONE: Self = Self { base: 0, found: 0 };
+    /// No block is known: this one lies behind every text.
+    pub const NONE: Self = Self {
+        base: usize::MAX - BLOCK,
+        found: 0,
+    };
 
     /// As [`plain_end`]; `text` is always the same, and `at` never less than before.
     #[inline(always)]
@@ -223,7 +226,7 @@ impl Stops {
         if left != 0 {
             return at + left.trailing_zeros() as usize;
         }
-        *self = search(text, at);
+        *self = search(text, if place < BLOCK { self.base + BLOCK } else { at });
         if self.found == 0 {
             return text.len();
         }
