@@ -48,7 +48,7 @@ impl Purpose {
 }
 
 /// A larger buffer of texts is not kept while nothing waits.
-const KEPT_TEXT: usize = 64 * 1024;
+const KEPT_TEXT: usize = 256 * 1024;
 
 /// The frames of one connection, and the account of what was accepted. Their texts lie one behind the other in two buffers, one
 /// to be emptied and one to be filled, so that a frame costs no allocation and is never moved. Places count through both.

@@ -28,6 +28,7 @@ impl std::fmt::Debug for Masks {
 }
 
 impl Masks {
+    #[inline(never)]
     pub(super) fn new() -> Self {
         // The system's randomness is inside, and comes out by SipHash.
         let system = RandomState::new();
