@@ -147,6 +147,15 @@ fn answer(mut reader: TcpStream, writer: &mut TcpStream) {
         }
         if head[0] == 0x81 {
             SENT.fetch_add(1, SeqCst);
+            let text = String::from_utf8(payload.clone()).unwrap();
+            if text.contains(r#""event":"ask""#) {
+                let asked: serde_json::Value = serde_json::from_str(&text).unwrap();
+                let id = asked["requestId"].as_str().unwrap();
+                let reply = frame(&envelope("SYSTEM", "told", "/c", id, r#"{"a":1}"#));
+                if writer.write_all(&reply).is_err() {
+                    return;
+                }
+            }
         }
         if head[0] == 0x89 {
             let mut pong = vec![0x8A, head[1] & 127];
@@ -340,4 +349,79 @@ fn a_message_that_is_sent_costs_no_allocation() {
     println!("{cost} allocations for 5000 messages sent");
     // The buffer in which they wait grows with them.
     assert!(cost <= SLACK, "{cost} allocations for 5000 messages sent");
+}
+
+/// Requests by the window: how many allocations the second half of them costs. `allowed`: for each of them.
+fn requests(own_queue: bool, handler: pond_event_fn, allowed: u64) {
+    const REQUESTS: u64 = 5_000;
+    const WINDOW: u64 = 50;
+    let _alone = alone();
+    let server = Server::start();
+    let joined = Joined::new(&server, own_queue, 0);
+    let ask = || {
+        let goal = RECEIVED.load(SeqCst) + REQUESTS;
+        for _ in 0..REQUESTS / WINDOW {
+            let part = RECEIVED.load(SeqCst) + WINDOW;
+            for _ in 0..WINDOW {
+                let asked = unsafe {
+                    pond_channel_request(
+                        joined.channel,
+                        c"ask".as_ptr(),
+                        c"{}".as_ptr(),
+                        0,
+                        handler,
+                        0x77 as *mut c_void,
+                        None,
+                        null_mut(),
+                        null_mut(),
+                    )
+                };
+                assert_eq!(asked, 0);
+            }
+            until("replies", || {
+                let mut event = null_mut();
+                while own_queue && unsafe { pond_queue_next(joined.queue, 0, &mut event) } == 0 {
+                    on_reply_with(event);
+                    unsafe { pond_event_free(event) };
+                }
+                RECEIVED.load(SeqCst) >= part
+            });
+        }
+        assert_eq!(RECEIVED.load(SeqCst), goal);
+    };
+    ask();
+    let before = ALLOCATIONS.load(SeqCst);
+    ask();
+    let cost = ALLOCATIONS.load(SeqCst) - before;
+    println!("{cost} allocations for {REQUESTS} requests");
+    assert!(
+        cost <= allowed * REQUESTS + SLACK,
+        "{cost} allocations for {REQUESTS} requests"
+    );
+}
+
+fn on_reply_with(event: *const pond_event) {
+    unsafe {
+        if pond_event_kind(event) == EventKind::Reply as i32 {
+            assert_eq!(
+                (pond_event_status(event), pond_event_user_data(event) as usize),
+                (0, 0x77)
+            );
+            RECEIVED.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+unsafe extern "C" fn on_reply(event: *const pond_event, _: *mut c_void) {
+    on_reply_with(event);
+}
+
+#[test]
+fn a_request_whose_reply_is_pulled_costs_no_more_than_a_message() {
+    requests(true, None, 1);
+}
+
+#[test]
+fn a_request_with_a_handler_costs_one_allocation_more() {
+    requests(false, Some(on_reply), 2);
 }

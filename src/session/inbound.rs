@@ -95,7 +95,10 @@ impl Session {
         let Some(number) = part(usual.request_id()).and_then(|id| self.ids.number(id)) else {
             return false;
         };
-        let request = self.requests.get(number);
+        let Some(place) = self.requests.place(number) else {
+            return false;
+        };
+        let request = self.requests.at(place);
         let Some(channel) = request.and_then(|request| self.channels.get(&request.channel)) else {
             return false;
         };
@@ -104,7 +107,7 @@ impl Session {
         }
         let mut event = EventMut::message(frame, usual, channel.tag, &mut self.spares);
         event.kind = EventKind::Reply;
-        self.answered(number, event);
+        self.answered(number, place, event);
         true
     }
 

@@ -71,8 +71,9 @@ impl Pending {
         });
     }
 
+    /// Where it is, until one is removed.
     #[inline]
-    fn place(&self, number: u64) -> Option<usize> {
+    pub fn place(&self, number: u64) -> Option<usize> {
         let ahead = number.checked_sub(self.entries.front()?.number)?;
         // Right when only requests were numbered in between.
         match usize::try_from(ahead).ok().and_then(|place| self.entries.get(place)) {
@@ -82,8 +83,13 @@ impl Pending {
     }
 
     #[inline]
+    pub fn at(&self, place: usize) -> Option<&Request> {
+        self.entries.get(place)?.request.as_ref()
+    }
+
+    #[inline]
     pub fn get(&self, number: u64) -> Option<&Request> {
-        self.entries.get(self.place(number)?)?.request.as_ref()
+        self.at(self.place(number)?)
     }
 
     #[inline]
@@ -113,7 +119,12 @@ impl Pending {
 
     /// It is complete: its ticket, and what is left of it.
     pub fn remove(&mut self, number: u64) -> Option<(u64, Request)> {
-        let place = self.place(number)?;
+        self.remove_at(self.place(number)?)
+    }
+
+    /// The same for a place.
+    #[inline]
+    pub fn remove_at(&mut self, place: usize) -> Option<(u64, Request)> {
         let entry = self.entries.get_mut(place)?;
         let removed = (entry.ticket, entry.request.take()?);
         self.live -= 1;

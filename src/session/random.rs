@@ -111,20 +111,13 @@ impl Ids {
 
     /// The number of an id that this session has made, `None` for any other.
     pub fn number(&self, id: &str) -> Option<u64> {
-        let digits = id.as_bytes().strip_prefix(&self.zero[..PREFIX_LEN])?;
-        if digits.len() != ID_LEN - PREFIX_LEN {
-            return None;
-        }
-        let mut number = 0;
-        for digit in digits {
-            let value = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                _ => return None,
-            };
-            number = number << 4 | u64::from(value);
-        }
-        (number != 0 && number <= self.last).then_some(number)
+        let id: &[u8; ID_LEN] = id.as_bytes().try_into().ok()?;
+        let (prefix, digits) = id.split_first_chunk::<PREFIX_LEN>()?;
+        let (high, low) = (digits.first_chunk()?, digits.last_chunk()?);
+        let number = u64::from(number_of(*high)) << 16 | u64::from(number_of(*low) & 0xFFFF);
+        // Written once more, so that nothing passes for a digit that is none.
+        let ours = prefix[..] == self.zero[..PREFIX_LEN] && Self::counter(number) == digits;
+        (ours && number != 0 && number <= self.last).then_some(number)
     }
 }
 
@@ -139,6 +132,18 @@ fn hexadecimal(number: u32) -> [u8; 8] {
     // A digit above 9 carries into the bit of 16 when 6 is added.
     let letters = (digits + ONES * 6) >> 4 & ONES;
     (digits + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
+}
+
+/// The number that eight digits say; anything, if they are none.
+#[inline]
+fn number_of(digits: [u8; 8]) -> u32 {
+    const ONES: u64 = u64::MAX / 255;
+    let text = u64::from_be_bytes(digits);
+    // Letters, and only they, have the bit of 64.
+    let mut number = (text & (ONES * 0x0F)).wrapping_add((text >> 6 & ONES) * 9);
+    number = (number | number >> 4) & 0x00FF_00FF_00FF_00FF;
+    number = (number | number >> 8) & 0x0000_FFFF_0000_FFFF;
+    (number | number >> 16) as u32
 }
 
 #[cfg(test)]
@@ -168,6 +173,26 @@ mod tests {
             let text = String::from_utf8(Ids::counter(number).to_vec()).unwrap();
             assert_eq!(text, format!("{number:012x}"));
         }
+    }
+
+    #[test]
+    fn only_what_was_written_so_is_a_number() {
+        let mut ids = Ids::new(&mut Random::new(7));
+        ids.last = COUNTER_MASK;
+        for number in [1, 0x10, 0xFEDC_BA98, 0x0123_4567_89ab, 0xcdef_fedc_ba98, COUNTER_MASK] {
+            let id = ids.text(number);
+            assert_eq!(ids.number(id.as_str()), Some(number));
+            for place in 0..ID_LEN {
+                for wrong in [b'g', b'A', b'F', b'/', b':', b'`', b'@', b' ', 0, 0x7F] {
+                    let mut bytes = id.0;
+                    bytes[place] = wrong;
+                    assert_eq!(ids.number(std::str::from_utf8(&bytes).unwrap()), None);
+                }
+            }
+            assert_eq!(ids.number(&id.as_str()[1..]), None);
+            assert_eq!(ids.number(&format!("{}0", id.as_str())), None);
+        }
+        assert_eq!(ids.number(ids.text(0).as_str()), None);
     }
 
     #[test]

@@ -109,33 +109,43 @@ impl Session {
     }
 
     pub(super) fn reply(&mut self, number: u64, envelope: &Envelope<'_>) {
-        self.answered(number, super::inbound::message_event(EventKind::Reply, envelope));
+        if let Some(place) = self.requests.place(number) {
+            let mut event = super::inbound::message_event(EventKind::Reply, envelope);
+            event.channel = self.tag_at(place);
+            self.answered(number, place, event);
+        }
     }
 
-    /// The reply has come.
-    pub(super) fn answered(&mut self, number: u64, mut event: EventMut) {
-        self.prove_request(number);
+    /// The reply has come to the request of that number at that place.
+    #[inline]
+    pub(super) fn answered(&mut self, number: u64, place: usize, mut event: EventMut) {
+        self.prove_request(number, place);
         // Bounded by the requests that were made, not by the inbound limit.
         event.frame_bytes = 0;
-        self.finish_request(number, event);
+        self.finish_request(place, event);
     }
 
     /// Frames arrive in order: what was written before the question has arrived as well.
-    fn prove_request(&mut self, number: u64) {
-        match self.requests.get(number).map(|request| request.handed) {
-            Some(Some(place)) => self.wire.prove(place),
-            Some(None) => self.take_back(number),
-            None => {}
+    #[inline]
+    fn prove_request(&mut self, number: u64, place: usize) {
+        match self.requests.at(place).and_then(|request| request.handed) {
+            Some(place) => self.wire.prove(place),
+            None => self.take_back(number),
         }
     }
 
     pub(super) fn reply_with_error(&mut self, number: u64, failure: &Failure) {
-        self.prove_request(number);
+        if let Some(place) = self.requests.place(number) {
+            self.prove_request(number, place);
+        }
         self.complete_request(number, failure);
     }
 
     pub(super) fn complete_request(&mut self, number: u64, failure: &Failure) {
-        let Some(request) = self.requests.get(number) else {
+        let Some(place) = self.requests.place(number) else {
+            return;
+        };
+        let Some(request) = self.requests.at(place) else {
             return;
         };
         let mut block = BlockBuilder::default();
@@ -147,7 +157,8 @@ impl Session {
         let mut event = block.finish(EventKind::Reply);
         event.status = failure.status;
         event.http_status = failure.http_status;
-        self.finish_request(number, event);
+        event.channel = self.tag_at(place);
+        self.finish_request(place, event);
     }
 
     pub(super) fn fail_requests_of(&mut self, id: ChannelId, failure: &Failure) {
@@ -196,14 +207,16 @@ impl Session {
 
     /// The one end of a request. From here on nothing can fail, so that what is tied to it is not lost.
     #[inline]
-    fn finish_request(&mut self, number: u64, event: EventMut) {
-        let Some((ticket, request)) = self.requests.remove(number) else {
-            return;
-        };
-        let tag = self.channels.get(&request.channel).map_or(0, |channel| channel.tag);
-        let mut event = tied(event, ticket, request);
-        event.channel = tag;
-        self.emit(event);
+    fn finish_request(&mut self, place: usize, event: EventMut) {
+        if let Some((ticket, request)) = self.requests.remove_at(place) {
+            self.emit(tied(event, ticket, request));
+        }
+    }
+
+    fn tag_at(&self, place: usize) -> u64 {
+        let request = self.requests.at(place);
+        let channel = request.and_then(|request| self.channels.get(&request.channel));
+        channel.map_or(0, |channel| channel.tag)
     }
 }
 
