@@ -15,7 +15,7 @@ use crate::session::{
 use super::delivered::Delivered;
 use super::direct::Driver;
 use super::driver;
-use super::handlers::{Handlers, Registration};
+use super::handlers::{Found, Handlers, Registration};
 use super::library::Library;
 use super::queue::{Backlog, Bounds, EventQueue, News, Sink};
 use super::sync::{Patience, for_all, lock};
@@ -142,10 +142,10 @@ struct Outlet {
 }
 
 impl Sink for Outlet {
-    fn deliver(&self, event: &Delivered) {
+    fn deliver(&self, event: &Delivered, found: &mut Found) {
         if let Some(completion) = event.completion() {
             completion.answer(event.as_event());
-        } else if !self.handlers.deliver(event) {
+        } else if !self.handlers.deliver(event, found) {
             super::report::unhandled(event.event());
         }
     }

@@ -1,6 +1,9 @@
 //! Registered handlers: found when an event is delivered, run in order of registration, destroyed exactly once.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Instant;
 
 use crate::inject;
 use crate::protocol::Pattern;
@@ -67,21 +70,21 @@ impl Selector {
     }
 }
 
-#[derive(Default)]
-struct Life {
-    cancelled: bool,
-    running: u32,
-    destroying: bool,
-    destroyed: bool,
-    /// Threads that wait for `destroyed`.
-    awaiting: u32,
-}
+// A registration's life, in one word: how many calls run, and what has become of it.
+const RUNNING: u32 = (1 << 28) - 1;
+/// Somebody waits for `DESTROYED`.
+const AWAITED: u32 = 1 << 28;
+const CANCELLED: u32 = 1 << 29;
+const DESTROYING: u32 = 1 << 30;
+const DESTROYED: u32 = 1 << 31;
 
 /// One registered handler.
 pub struct Registration {
     selector: Selector,
     callback: Box<dyn Callback>,
-    life: Mutex<Life>,
+    life: AtomicU32,
+    /// Held by who waits, from its look at `life` until it is asleep.
+    waits: Mutex<()>,
     ended: Condvar,
 }
 
@@ -91,19 +94,17 @@ impl Registration {
         Arc::new(Self {
             selector,
             callback,
-            life: Mutex::new(Life::default()),
+            life: AtomicU32::new(0),
+            waits: Mutex::new(()),
             ended: Condvar::new(),
         })
     }
 
     /// Runs the handler unless it is cancelled. No lock is held meanwhile.
     pub fn run(&self, event: &Delivered) {
-        {
-            let mut life = lock(&self.life);
-            if life.cancelled {
-                return;
-            }
-            life.running += 1;
+        let enter = |life| (life & CANCELLED == 0).then_some(life + 1);
+        if self.life.fetch_update(AcqRel, Acquire, enter).is_err() {
+            return;
         }
         let running = Running(self);
         inject::point("callback");
@@ -114,32 +115,33 @@ impl Registration {
     /// The handler is not called any more. True: it has returned and destroy has run; else the thread that runs it now
     /// does the rest.
     pub fn cancel(&self, patience: Patience) -> bool {
-        let mut life = lock(&self.life);
-        life.cancelled = true;
-        if life.running == 0 {
-            drop(life);
+        let life = self.life.fetch_or(CANCELLED, AcqRel);
+        if life & DESTROYED != 0 {
+            return true;
+        }
+        if life & RUNNING == 0 {
             self.destroy();
-            life = lock(&self.life);
         }
         if let Some(deadline) = patience.deadline() {
-            let mut in_time = true;
-            while !life.destroyed && in_time {
-                life.awaiting += 1;
-                (life, in_time) = wait_until(&self.ended, life, deadline);
-                life.awaiting -= 1;
-            }
+            self.wait_destroyed(deadline);
         }
-        life.destroyed
+        self.life.load(Acquire) & DESTROYED != 0
+    }
+
+    fn wait_destroyed(&self, deadline: Option<Instant>) {
+        let mut waits = lock(&self.waits);
+        let mut life = self.life.fetch_or(AWAITED, AcqRel);
+        let mut in_time = true;
+        while life & DESTROYED == 0 && in_time {
+            (waits, in_time) = wait_until(&self.ended, waits, deadline);
+            life = self.life.load(Acquire);
+        }
     }
 
     fn destroy(&self) {
         inject::point("destroy");
-        {
-            let mut life = lock(&self.life);
-            if life.destroying {
-                return;
-            }
-            life.destroying = true;
+        if self.life.fetch_or(DESTROYING, AcqRel) & DESTROYING != 0 {
+            return;
         }
         let destroying = Destroying(self);
         in_callback(|| self.callback.destroy());
@@ -152,10 +154,8 @@ struct Running<'a>(&'a Registration);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let mut life = lock(&self.0.life);
-        life.running -= 1;
-        if life.cancelled && life.running == 0 {
-            drop(life);
+        let life = self.0.life.fetch_sub(1, AcqRel);
+        if life & (CANCELLED | RUNNING) == CANCELLED | 1 {
             self.0.destroy();
         }
     }
@@ -166,10 +166,10 @@ struct Destroying<'a>(&'a Registration);
 
 impl Drop for Destroying<'_> {
     fn drop(&mut self) {
-        let mut life = lock(&self.0.life);
-        life.destroyed = true;
+        let life = self.0.life.fetch_or(DESTROYED, AcqRel);
         // Each notification is a system call, and hardly ever does anybody wait.
-        if life.awaiting > 0 {
+        if life & AWAITED != 0 {
+            drop(lock(&self.0.waits));
             self.0.ended.notify_all();
         }
     }
@@ -178,7 +178,7 @@ impl Drop for Destroying<'_> {
 impl Drop for Registration {
     fn drop(&mut self) {
         // A registration that never came to life, or whose event was discarded.
-        if !lock(&self.life).destroying {
+        if self.life.load(Acquire) & DESTROYING == 0 {
             self.cancel(Patience::None);
         }
     }
@@ -190,6 +190,16 @@ type List = Arc<Vec<(u64, Arc<Registration>)>>;
 #[derive(Default)]
 pub struct Handlers {
     lists: Mutex<Lists>,
+    /// How often the lists have changed: an event need not look for its handlers where the one before has found them.
+    changes: AtomicUsize,
+}
+
+/// Where the handlers of the last event were found, for the next one of the same client.
+#[derive(Default)]
+pub struct Found {
+    /// The target, and how often the lists had changed.
+    of: Option<(u64, usize)>,
+    list: Option<List>,
 }
 
 #[derive(Default)]
@@ -200,9 +210,15 @@ struct Lists {
 }
 
 impl Handlers {
+    fn change(&self) -> MutexGuard<'_, Lists> {
+        let lists = lock(&self.lists);
+        self.changes.fetch_add(1, Release);
+        lists
+    }
+
     /// Adds a handler under a number of its own. False: its client is being freed.
     pub fn add(&self, target: u64, id: u64, registration: &Arc<Registration>) -> bool {
-        let mut lists = lock(&self.lists);
+        let mut lists = self.change();
         if lists.closed {
             return false;
         }
@@ -217,7 +233,7 @@ impl Handlers {
 
     /// Takes a handler out; it is not cancelled yet.
     pub fn remove(&self, target: u64, id: u64) -> Option<Arc<Registration>> {
-        let mut lists = lock(&self.lists);
+        let mut lists = self.change();
         let list = lists.by_target.get_mut(&target)?;
         let found = list.iter().find(|(other, _)| *other == id)?.1.clone();
         if list.len() == 1 {
@@ -235,12 +251,12 @@ impl Handlers {
 
     /// Takes all handlers of a target out.
     pub fn remove_target(&self, target: u64) -> List {
-        lock(&self.lists).by_target.remove(&target).unwrap_or_default()
+        self.change().by_target.remove(&target).unwrap_or_default()
     }
 
     /// Takes everything out, for good.
     pub fn close(&self) -> Vec<(u64, Arc<Registration>)> {
-        let mut lists = lock(&self.lists);
+        let mut lists = self.change();
         lists.closed = true;
         let mut all: Vec<_> = lists
             .by_target
@@ -252,9 +268,14 @@ impl Handlers {
     }
 
     /// Runs every handler that wants this event; true when there was one.
-    pub fn deliver(&self, event: &Delivered) -> bool {
+    pub fn deliver(&self, event: &Delivered, found: &mut Found) -> bool {
         let target = event.event().channel;
-        let Some(list) = lock(&self.lists).by_target.get(&target).cloned() else {
+        if found.of != Some((target, self.changes.load(Acquire))) {
+            let lists = lock(&self.lists);
+            found.list = lists.by_target.get(&target).cloned();
+            found.of = Some((target, self.changes.load(Acquire)));
+        }
+        let Some(list) = &found.list else {
             return false;
         };
         let mut taken = false;

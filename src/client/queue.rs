@@ -1,6 +1,7 @@
 //! The event queue: one mechanism under all ways of delivery. Every client appends to a queue; library threads deliver it, or
 //! the program pulls or dispatches.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::ThreadId;
@@ -10,7 +11,7 @@ use crate::inject;
 use crate::session::{EventKind, EventMut, status};
 
 use super::delivered::Delivered;
-use super::handlers::Registration;
+use super::handlers::{Found, Registration};
 use super::pool::{Job, Pool};
 use super::report;
 use super::signal::Signal;
@@ -21,6 +22,8 @@ pub use super::store::{Backlog, Bounds, Sink};
 
 /// How many events a library thread delivers before it lets another queue have its turn.
 const DELIVER_AT_ONCE: u32 = 128;
+/// How many events are taken under one lock to be delivered.
+const RUN: u32 = 64;
 
 #[derive(Default)]
 struct Inner {
@@ -35,6 +38,8 @@ struct Inner {
     signal: Option<Signal>,
     interrupted: bool,
     dispatching: Option<ThreadId>,
+    /// The source that the events of `run` are of, while there are any.
+    running: Option<usize>,
     /// A library thread has it, or will.
     scheduled: bool,
     closed: bool,
@@ -76,16 +81,19 @@ impl News {
 }
 
 /// What became of one turn of delivery.
-enum Found {
-    Nothing,
-    Event,
-    /// The library failed over this event; its remaining handlers have not run.
-    Panic,
+struct Turn {
+    /// Events that were taken.
+    taken: u32,
+    /// The library failed over the last one; its remaining handlers have not run.
+    panicked: bool,
 }
 
 /// A queue of events.
 pub struct EventQueue {
     inner: Mutex<Inner>,
+    /// What follows the event that is being delivered: its thread goes on with it without the lock that everybody wants.
+    /// Filled under that lock, and given back by whoever cannot wait for the end of the run. Locked after `inner`.
+    run: Mutex<VecDeque<Delivered>>,
     ready: Condvar,
     delivered: Condvar,
     pool: Arc<Pool>,
@@ -101,6 +109,7 @@ impl EventQueue {
                 armed: true,
                 ..Inner::default()
             }),
+            run: Mutex::default(),
             ready: Condvar::new(),
             delivered: Condvar::new(),
             pool,
@@ -168,6 +177,7 @@ impl EventQueue {
         let mut discarded = Vec::new();
         let mut inner = lock(&self.inner);
         // First of all, so that at most the event that is being delivered has to be waited for.
+        self.give_back(&mut inner);
         inner.store.take_out(source, &mut replies, &mut discarded);
         let mut sink = None;
         if let Some(entry) = inner.store.source(source) {
@@ -259,6 +269,7 @@ impl EventQueue {
                 inner.settle();
                 return Pulled::Interrupted;
             }
+            self.give_back(&mut inner);
             let mut count = 0;
             while count < capacity {
                 let Some((event, _)) = inner.store.pop() else {
@@ -289,7 +300,8 @@ impl EventQueue {
     /// Answers how many, or a status.
     pub fn dispatch(self: &Arc<Self>, max_events: u32, budget: Duration) -> i32 {
         let me = std::thread::current().id();
-        let started = Instant::now();
+        let until = (!budget.is_zero()).then(|| Instant::now() + budget);
+        let most = if max_events == 0 { u32::MAX } else { max_events }.min(i32::MAX as u32);
         let mut inner = lock(&self.inner);
         match inner.dispatching {
             Some(thread) if thread == me => return status::WOULD_DEADLOCK,
@@ -298,20 +310,14 @@ impl EventQueue {
         }
         let mut taken: u32 = 0;
         let mut panicked = false;
-        while (max_events == 0 || taken < max_events)
-            && (taken == 0 || budget.is_zero() || started.elapsed() < budget)
-            && taken < i32::MAX as u32
-        {
-            let found;
-            (inner, found) = self.deliver_next(inner);
-            match found {
-                Found::Nothing => break,
-                Found::Event => taken += 1,
-                Found::Panic => {
-                    panicked = true;
-                    break;
-                }
+        while taken < most && !panicked && (taken == 0 || !is_over(until)) {
+            let turn;
+            (inner, turn) = self.deliver_run(inner, most - taken, until);
+            if turn.taken == 0 {
+                break;
             }
+            taken += turn.taken;
+            panicked = turn.panicked;
         }
         inner.dispatching = None;
         inner.armed = true;
@@ -327,49 +333,78 @@ impl EventQueue {
     /// A library thread's turn.
     pub fn deliver_some(self: &Arc<Self>) {
         let mut inner = lock(&self.inner);
-        for _ in 0..DELIVER_AT_ONCE {
-            let found;
-            (inner, found) = self.deliver_next(inner);
-            match found {
-                Found::Nothing => {
-                    inner.scheduled = false;
-                    return;
-                }
-                Found::Event => {}
-                Found::Panic => {
-                    drop(inner);
-                    report::panicked();
-                    inner = lock(&self.inner);
-                }
+        let mut taken = 0;
+        while taken < DELIVER_AT_ONCE {
+            let turn;
+            (inner, turn) = self.deliver_run(inner, RUN, None);
+            if turn.taken == 0 {
+                inner.scheduled = false;
+                return;
+            }
+            taken += turn.taken;
+            if turn.panicked {
+                drop(inner);
+                report::panicked();
+                inner = lock(&self.inner);
             }
         }
         drop(inner);
         self.pool.submit(Job::Deliver(Arc::clone(self)));
     }
 
-    /// Takes one event and runs its handlers with no lock held.
-    fn deliver_next<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> (MutexGuard<'a, Inner>, Found) {
+    /// Takes the next event, and up to `most` of the same source, and runs their handlers with no lock held.
+    fn deliver_run<'a>(
+        &'a self,
+        mut inner: MutexGuard<'a, Inner>,
+        most: u32,
+        until: Option<Instant>,
+    ) -> (MutexGuard<'a, Inner>, Turn) {
+        let mut turn = Turn {
+            taken: 0,
+            panicked: false,
+        };
         let Some((event, place)) = inner.store.pop() else {
             inner.settle();
-            return (inner, Found::Nothing);
+            // An idle client needs no room for runs.
+            *lock(&self.run) = VecDeque::new();
+            return (inner, turn);
         };
+        let mut sink = None;
+        if let Some(place) = place {
+            if let Some(source) = inner.store.source(place) {
+                source.delivering = true;
+                sink = source.sink.clone();
+            }
+            let more = most.min(RUN) as usize - 1;
+            if sink.is_some() && more > 0 && !inner.store.is_empty() {
+                inner.store.take_run(place, more, &mut lock(&self.run));
+                inner.running = Some(place);
+            }
+        }
+        let alone = inner.running.is_none();
         inner.settle();
-        let sink = place.and_then(|place| {
-            let source = inner.store.source(place)?;
-            source.delivering = true;
-            source.sink.clone()
-        });
         drop(inner);
         // Letting go of the event and the client may run a destroy. A panic must not leave the source marked as delivering.
         let delivered = catch_unwind(AssertUnwindSafe(|| {
-            inject::point("deliver");
-            if let Some(sink) = &sink {
-                sink.deliver(&event);
+            let mut found = Found::default();
+            let mut next = Some(event);
+            while let Some(event) = next {
+                turn.taken += 1;
+                inject::point("deliver");
+                if let Some(sink) = &sink {
+                    sink.deliver(&event, &mut found);
+                }
+                event.release();
+                if alone || is_over(until) {
+                    break;
+                }
+                next = lock(&self.run).pop_front();
             }
-            event.release();
             drop(sink);
         }));
+        turn.panicked = delivered.is_err();
         let mut inner = lock(&self.inner);
+        self.give_back(&mut inner);
         if let Some(place) = place {
             if let Some(source) = inner.store.source(place) {
                 source.delivering = false;
@@ -381,8 +416,15 @@ impl EventQueue {
                 self.delivered.notify_all();
             }
         }
-        let found = if delivered.is_ok() { Found::Event } else { Found::Panic };
-        (inner, found)
+        (inner, turn)
+    }
+
+    /// What was taken to be delivered and is not yet waits again.
+    fn give_back(&self, inner: &mut Inner) {
+        if let Some(place) = inner.running.take() {
+            inner.store.give_back(place, &mut lock(&self.run));
+            inner.settle();
+        }
     }
 
     /// Ends one pull, waiting now or called next.
@@ -477,6 +519,10 @@ impl EventQueue {
             self.pool.submit(Job::Wake(Arc::clone(self)));
         }
     }
+}
+
+fn is_over(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() >= until)
 }
 
 impl Inner {

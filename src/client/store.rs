@@ -7,11 +7,16 @@ use crate::session::hash::FastMap;
 use crate::session::{Event, EventKind};
 
 use super::delivered::Delivered;
+use super::handlers::Found;
+
+/// Which part of a source's bounds may be taken at once, and of how many bytes at most.
+const RUN_PART: usize = 4;
+const RUN_BYTES: u64 = 256 * 1024;
 
 /// The client behind a source of events.
 pub trait Sink: Send + Sync {
-    /// Runs the handlers for an event.
-    fn deliver(&self, event: &Delivered);
+    /// Runs the handlers for an event. `found` is for all events of a turn.
+    fn deliver(&self, event: &Delivered, found: &mut Found);
     /// There is room again: read on.
     fn resume_reading(&self);
 }
@@ -236,6 +241,46 @@ impl Store {
             source.taken(event.event());
         }
         Some((event, place))
+    }
+
+    /// Takes more events of the source that the last one came from: what follows it, up to `most`, but no more than a small
+    /// part of its bounds, for what is taken does not count any more.
+    pub fn take_run(&mut self, place: usize, most: usize, run: &mut VecDeque<Delivered>) {
+        let Some(source) = self.source(place) else {
+            return;
+        };
+        let most = most.min(source.bounds.events as usize / RUN_PART);
+        let mut bytes = source.bounds.bytes.min(RUN_BYTES) / RUN_PART as u64;
+        while run.len() < most {
+            let Some(Some(Item { source, event })) = self.items.front() else {
+                return;
+            };
+            // Where a DROPPED event stands is known, as it may have to merge with another one.
+            let event = event.event();
+            if *source != u32::try_from(place).ok() || event.kind == EventKind::Dropped {
+                return;
+            }
+            let Some(left) = bytes.checked_sub(u64::from(event.frame_bytes)) else {
+                return;
+            };
+            bytes = left;
+            let Some((event, _)) = self.pop() else {
+                return;
+            };
+            run.push_back(event);
+        }
+    }
+
+    /// Puts the rest of a run back to where it was.
+    pub fn give_back(&mut self, place: usize, run: &mut VecDeque<Delivered>) {
+        let number = u32::try_from(place).ok();
+        while let Some(event) = run.pop_back() {
+            if let Some(source) = self.source(place) {
+                source.backlog.add(event.event());
+            }
+            self.items.push_front(Some(Item { source: number, event }));
+            self.first -= 1;
+        }
     }
 
     /// The front is an event or there is none.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::delivered::Delivered;
 use crate::client::handlers::Selector;
 use crate::client::queue::{Bounds, EventQueue};
 use crate::client::sync::Patience;
-use crate::session::status;
+use crate::session::{EventKind, EventMut, status};
 use crate::support::{Got, Pulls, Seen, To, WIDE, check, handler, message, pool, pull, push, sorted, spawn};
 
 const FOREVER: u32 = u32::MAX;
@@ -225,5 +226,89 @@ fn one_thread_at_a_time_dispatches_and_none_after_the_detach() {
         assert_eq!(called, (1..=called.len() as u64).collect::<Vec<_>>(), "out of order");
         assert!(taken as usize >= called.len());
         seen.destroyed_once();
+    });
+}
+
+#[test]
+fn what_a_dispatch_has_taken_and_not_delivered_is_still_the_next_for_who_pulls() {
+    check(|| {
+        let queue = EventQueue::new(pool(), false);
+        let seen = Arc::new(Seen::default());
+        let pulled = Arc::new(real_std::sync::Mutex::new(Vec::new()));
+        let registration = handler(Selector::Message, &seen, {
+            let (queue, pulled) = (Arc::downgrade(&queue), Arc::clone(&pulled));
+            move |event| {
+                if event.event().ticket % 2 == 1
+                    && let Got::Events(events) = pull(&queue.upgrade().unwrap(), 0, 1)
+                {
+                    pulled.lock().unwrap().push(events[0].event().ticket);
+                }
+            }
+        });
+        let source = queue.attach(Arc::new(To(Arc::clone(&registration))), WIDE);
+        let dispatch = || while queue.dispatch(3, Duration::ZERO) > 0 {};
+        // Inside of a handler: what follows its event.
+        push(&queue, source, (1..=6).map(message));
+        dispatch();
+        assert_eq!(
+            (seen.numbers(), pulled.lock().unwrap().clone()),
+            (vec![1, 3, 5], vec![2, 4, 6])
+        );
+        // On another thread: whatever is next, so that everybody sees a part, in order.
+        push(&queue, source, (7..=12).map(message));
+        let puller = spawn({
+            let queue = Arc::clone(&queue);
+            move || match pull(&queue, 0, 2) {
+                Got::Events(events) => events.iter().map(|event| event.event().ticket).collect(),
+                _ => Vec::new(),
+            }
+        });
+        dispatch();
+        let parts = [puller.join().unwrap(), seen.numbers(), pulled.lock().unwrap().clone()];
+        for numbers in &parts {
+            assert_eq!(*numbers, sorted(numbers.clone()), "out of order");
+        }
+        assert_eq!(sorted(parts.concat()), (1..=12).collect::<Vec<_>>());
+        assert_eq!(queue.backlog(source).events, 0);
+        registration.cancel(Patience::Forever);
+        seen.destroyed_once();
+    });
+}
+
+#[test]
+fn a_detach_inside_a_handler_leaves_nothing_to_deliver() {
+    check(|| {
+        let pool = pool();
+        let queue = EventQueue::new(Arc::clone(&pool), true);
+        let (seen, reply) = (Arc::new(Seen::default()), Arc::new(Seen::default()));
+        let place = Arc::new(real_std::sync::OnceLock::new());
+        let registration = handler(Selector::Message, &seen, {
+            let (queue, place, seen) = (Arc::downgrade(&queue), Arc::clone(&place), Arc::downgrade(&seen));
+            move |event| {
+                if event.event().ticket == 2 {
+                    let replies = queue
+                        .upgrade()
+                        .unwrap()
+                        .detach(*place.get().unwrap(), Patience::Forever);
+                    if replies.len() != 1 {
+                        seen.upgrade()
+                            .unwrap()
+                            .fault("a reply that waits is not answered by who detaches");
+                    }
+                }
+            }
+        });
+        let source = queue.attach(Arc::new(To(Arc::clone(&registration))), WIDE);
+        place.set(source).unwrap();
+        let completion = handler(Selector::Reply, &reply, |_| {});
+        let answer = Delivered::reply(EventMut::new(EventKind::Reply).freeze(), 0, completion);
+        push(&queue, source, [message(1), message(2), message(3), answer]);
+        seen.called.reaches(2);
+        assert!(pool.stop(None));
+        registration.cancel(Patience::Forever);
+        assert_eq!(seen.numbers(), [1, 2]);
+        seen.destroyed_once();
+        assert_eq!(reply.numbers(), [0_u64; 0], "answered by who took it out");
+        reply.destroyed_once();
     });
 }

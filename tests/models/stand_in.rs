@@ -7,6 +7,7 @@ pub mod sync {
     pub use shuttle::sync::atomic;
 
     use shuttle::rand::{Rng, thread_rng};
+    pub use shuttle::sync::atomic;
 
     /// One wait in so many ends without a notification, or by its timeout.
     const EARLY: u32 = 6;

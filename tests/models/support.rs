@@ -7,7 +7,7 @@ use std::thread::yield_now;
 
 use crate::client::completion::Completion;
 use crate::client::delivered::Delivered;
-use crate::client::handlers::{Callback, Registration, Selector};
+use crate::client::handlers::{Callback, Found, Registration, Selector};
 use crate::client::pool::Pool;
 use crate::client::queue::{Bounds, EventQueue, Pulled, Sink};
 use crate::client::sync::{lock, wait};
@@ -259,7 +259,7 @@ pub fn pull(queue: &EventQueue, timeout_ms: u32, capacity: u32) -> Got {
 pub struct To(pub Arc<Registration>);
 
 impl Sink for To {
-    fn deliver(&self, event: &Delivered) {
+    fn deliver(&self, event: &Delivered, _: &mut Found) {
         match event.completion() {
             Some(completion) => completion.answer(event.as_event()),
             None => self.0.run(event),
@@ -276,7 +276,7 @@ pub struct Pulls {
 }
 
 impl Sink for Pulls {
-    fn deliver(&self, _: &Delivered) {
+    fn deliver(&self, _: &Delivered, _: &mut Found) {
         panic!("nobody dispatches this queue");
     }
 
