@@ -8,7 +8,7 @@ use crate::client::handlers::Selector;
 use crate::client::queue::{Bounds, EventQueue};
 use crate::client::sync::Patience;
 use crate::session::{EventKind, EventMut, status};
-use crate::support::{Got, Pulls, Seen, To, WIDE, check, handler, message, pool, pull, push, sorted, spawn};
+use crate::support::{Got, Pulls, Seen, To, WIDE, check, handler, message, pool, pull, push, sorted, spawn, waiting};
 
 const FOREVER: u32 = u32::MAX;
 
@@ -300,9 +300,13 @@ fn a_detach_inside_a_handler_leaves_nothing_to_deliver() {
         });
         let source = queue.attach(Arc::new(To(Arc::clone(&registration))), WIDE);
         place.set(source).unwrap();
-        let completion = handler(Selector::Reply, &reply, |_| {});
-        let answer = Delivered::reply(EventMut::new(EventKind::Reply).freeze(), 0, completion);
-        push(&queue, source, [message(1), message(2), message(3), answer]);
+        let mut answer = EventMut::new(EventKind::Reply);
+        answer.attachment = Some(waiting(&reply));
+        push(
+            &queue,
+            source,
+            [message(1), message(2), message(3), Delivered::new(answer.freeze())],
+        );
         seen.called.reaches(2);
         assert!(pool.stop(None));
         registration.cancel(Patience::Forever);

@@ -4,7 +4,6 @@ pub mod sync {
     use real_std::ops::{Deref, DerefMut};
     pub use real_std::sync::{Arc, LockResult, PoisonError, Weak};
     use real_std::time::Duration;
-    pub use shuttle::sync::atomic;
 
     use shuttle::rand::{Rng, thread_rng};
     pub use shuttle::sync::atomic;
