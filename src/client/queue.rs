@@ -365,8 +365,6 @@ impl EventQueue {
         };
         let Some((event, place)) = inner.store.pop() else {
             inner.settle();
-            // An idle client needs no room for runs.
-            *lock(&self.run) = VecDeque::new();
             return (inner, turn);
         };
         let mut sink = None;
