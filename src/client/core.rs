@@ -97,6 +97,14 @@ pub struct ClientStats {
 }
 
 impl Shared {
+    /// A request was not accepted after all: what a panic has told of it is untold.
+    #[cold]
+    fn forget_reply(&mut self, ticket: u64) {
+        self.session.forget_reply(ticket);
+        let is_it = |event: &Event| event.kind == EventKind::Reply && event.ticket == ticket;
+        self.outbox.retain(|delivered| !is_it(delivered.event()));
+    }
+
     /// A reply goes to the call that waits for it, or on its way to the queue.
     #[inline]
     fn answer(&mut self, reply: Event) {
@@ -527,19 +535,22 @@ impl Client {
         } = tie;
         let mut shared = self.begin()?;
         let now = self.now();
-        let result = self
-            .contained(&mut shared, |session| {
-                session.request(id, event, payload, timeout, ticket, now)
-            })
-            .and_then(|accepted| accepted);
+        let session = &mut shared.session;
+        let asked = AssertUnwindSafe(|| session.request(id, event, payload, timeout, ticket, now));
+        let result = catch_unwind(asked).unwrap_or_else(|_| {
+            self.lose_session(&mut shared);
+            Err(panic_failure())
+        });
         if result.is_ok() {
             shared.session.tie(ticket, user_data, attachment.take());
         } else {
-            shared.session.forget_reply(ticket);
+            shared.forget_reply(ticket);
         }
         // One question at a time is in a hurry; many are better written together.
         let written = shared.session.pending_requests() == 1 && self.write_here(&mut shared);
-        self.drain(&mut shared);
+        if written || shared.lost || shared.session.has_events() {
+            self.drain(&mut shared);
+        }
         self.run_driver_for(&mut shared);
         self.unlock(shared, !written);
         // Its destroy must not run under the lock.

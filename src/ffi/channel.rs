@@ -11,7 +11,7 @@ use super::callback::Incoming;
 use super::client::waited;
 use super::event;
 use super::global::{self, Channel, Object};
-use super::guard::{Answer, guard, guard_error, guard_error_here, guard_free};
+use super::guard::{guard, guard_error, guard_error_here, guard_free};
 use super::input::{invalid, message_in, message_str_in, object_in, out_zeroed, str_len};
 use super::json::put_string;
 use super::types::{pond_channel, pond_destroy_fn, pond_error, pond_event, pond_event_fn};
@@ -251,44 +251,48 @@ fn request_timeout(timeout_ms: u32) -> Option<u64> {
     (timeout_ms != u32::MAX).then_some(u64::from(timeout_ms))
 }
 
-unsafe fn request(
+/// What is asked, and how.
+struct Asks {
     channel: *mut pond_channel,
-    message: Result<(&str, &str), Failure>,
+    /// (pointer, length) pairs.
+    event: (*const c_char, usize),
+    payload: (*const c_char, usize),
     timeout_ms: u32,
-    incoming: Incoming,
     ticket: *mut u64,
-) -> Answer {
-    if !ticket.is_null() {
-        // SAFETY: the caller promises that a non-NULL `ticket` is writable.
-        unsafe { ticket.write(0) };
-    }
-    let channel = global::channel(channel as u64)?;
-    let (event, payload) = message?;
-    if !incoming.has_function() && !channel.client.has_program_queue() {
-        return Err(invalid(
-            "fn is NULL, and the client has no queue to pull the reply from",
-        ));
-    }
-    let user_data = incoming.user_data();
-    let attachment = incoming.tie();
-    let number = global::number();
-    if !ticket.is_null() {
-        // Written before the reply can come.
-        // SAFETY: as above.
-        unsafe { ticket.write(number) };
-    }
-    let tie = Tie { attachment, user_data };
-    let asked = channel
-        .client
-        .request(channel.id, event, payload, request_timeout(timeout_ms), number, tie);
-    if let Err(failure) = asked {
-        if !ticket.is_null() {
-            // SAFETY: as above.
-            unsafe { ticket.write(0) };
+}
+
+unsafe fn request(asks: &Asks, incoming: Incoming, error: *mut *mut pond_error) -> i32 {
+    let ticket = |number: u64| {
+        if !asks.ticket.is_null() {
+            // SAFETY: the caller promises that a non-NULL `ticket` is writable.
+            unsafe { asks.ticket.write(number) };
         }
-        return Err(failure);
+    };
+    // SAFETY: the caller's promises.
+    unsafe {
+        guard_error_here(error, || {
+            ticket(0);
+            let channel = global::channel(asks.channel as u64)?;
+            let (event, payload) = message_in(asks.event.0, asks.event.1, asks.payload.0, asks.payload.1)?;
+            if !incoming.has_function() && !channel.client.has_program_queue() {
+                return Err(invalid(
+                    "fn is NULL, and the client has no queue to pull the reply from",
+                ));
+            }
+            let user_data = incoming.user_data();
+            let attachment = incoming.tie();
+            let number = global::number();
+            // Written before the reply can come.
+            ticket(number);
+            let timeout = request_timeout(asks.timeout_ms);
+            let tie = Tie { attachment, user_data };
+            let asked = channel.client.request(channel.id, event, payload, timeout, number, tie);
+            if asked.is_err() {
+                ticket(0);
+            }
+            asked.map(|()| status::OK)
+        })
     }
-    Ok(status::OK)
 }
 
 /// Asks. Negative status: fn is never called (destroy is). POND_OK: exactly one POND_EVENT_REPLY, to fn or (fn NULL) to
@@ -309,17 +313,16 @@ pub unsafe extern "C" fn pond_channel_request(
     error: *mut *mut pond_error,
 ) -> i32 {
     let incoming = Incoming::new(r#fn, user_data, destroy);
-    // SAFETY: `error` and `ticket` are NULL or writable (rules 2, 3), strings in are as rule 4 asks.
+    // SAFETY: `error` and `ticket` are NULL or writable (rules 2, 3), strings in are as rule 4 asks; the lengths are theirs.
     unsafe {
-        guard_error(error, || {
-            request(
-                channel,
-                message_str_in(event, payload_json),
-                timeout_ms,
-                incoming,
-                ticket,
-            )
-        })
+        let asks = Asks {
+            channel,
+            event: (event, str_len(event)),
+            payload: (payload_json, str_len(payload_json)),
+            timeout_ms,
+            ticket,
+        };
+        request(&asks, incoming, error)
     }
 }
 
@@ -339,13 +342,15 @@ pub unsafe extern "C" fn pond_channel_request_n(
     error: *mut *mut pond_error,
 ) -> i32 {
     let incoming = Incoming::new(r#fn, user_data, destroy);
+    let asks = Asks {
+        channel,
+        event: (event, event_len),
+        payload: (payload, payload_len),
+        timeout_ms,
+        ticket,
+    };
     // SAFETY: `error` and `ticket` are NULL or writable (rules 2, 3), pairs in are as rule 4 asks.
-    unsafe {
-        guard_error(error, || {
-            let message = message_in(event, event_len, payload, payload_len);
-            request(channel, message, timeout_ms, incoming, ticket)
-        })
-    }
+    unsafe { request(&asks, incoming, error) }
 }
 
 /// Completes a request of this channel with POND_ERROR_CANCELLED. Never waits.

@@ -122,6 +122,11 @@ impl Session {
         Failure::new(status::TOO_LARGE, told.err().unwrap_or_default())
     }
 
+    /// The head is of that channel, and the channel is JOINED.
+    pub(super) fn is_joined_head(&self, id: ChannelId) -> bool {
+        self.head.channel == id && self.head.joined
+    }
+
     /// A message of the channel whose head was prepared goes to the wire at once, not to the channel's queue.
     fn goes_out(&self) -> bool {
         self.head.joined && self.link.is_up()

@@ -20,7 +20,9 @@ impl Session {
         ticket: u64,
         now: Time,
     ) -> Result<(), Failure> {
-        self.refuse_ended(id)?;
+        if !self.is_joined_head(id) {
+            self.refuse_ended(id)?;
+        }
         let number = self.prepare(id, event, payload)?;
         let due = match timeout {
             None => NEVER,
