@@ -361,6 +361,12 @@ impl Client {
     /// Hands the session's events over. The lock stays held, so that the order of events is the session's. To be followed by
     /// `unlock`.
     pub(super) fn drain(&self, shared: &mut Shared) {
+        if !shared.freed
+            && let Some((messages, bytes)) = shared.session.messages()
+        {
+            let news = self.queue.push_messages(self.source, messages, bytes);
+            shared.queue_news.add(news);
+        }
         while let Some(event) = shared.session.poll_event() {
             match event.kind {
                 EventKind::ClientState | EventKind::ChannelState => {

@@ -1,14 +1,14 @@
 //! The event queue: one mechanism under all ways of delivery. Every client appends to a queue; library threads deliver it, or
 //! the program pulls or dispatches.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::inject;
-use crate::session::{EventKind, EventMut, status};
+use crate::session::{Event, EventKind, EventMut, status};
 
 use super::delivered::Delivered;
 use super::handlers::{Found, Registration};
@@ -155,6 +155,20 @@ impl EventQueue {
         }
         let was_empty = inner.store.is_empty();
         let added = inner.store.append(source, batch, &mut replaced);
+        self.news(inner, added, was_empty)
+    }
+
+    /// Appends events that are nothing but messages, in order, as [`EventQueue::push`] does.
+    #[must_use]
+    pub fn push_messages(self: &Arc<Self>, source: usize, events: vec_deque::Drain<'_, Event>, bytes: u64) -> News {
+        let mut inner = lock(&self.inner);
+        if inner.closed || inner.store.source(source).is_none_or(|source| source.sink.is_none()) {
+            // Nobody can take them any more. They go outside of the lock.
+            drop(inner);
+            return News::default();
+        }
+        let was_empty = inner.store.is_empty();
+        let added = inner.store.append_messages(source, events, bytes);
         self.news(inner, added, was_empty)
     }
 

@@ -1,6 +1,6 @@
 //! What waits in an event queue: the events of all sources in one order, and how much of each source there is.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 use std::sync::Arc;
 
 use crate::session::hash::FastMap;
@@ -199,6 +199,23 @@ impl Store {
             }
         }
         self.items.len() - before
+    }
+
+    /// Appends events that are nothing but messages from frames of so many bytes. Answers how many.
+    pub fn append_messages(&mut self, place: usize, events: vec_deque::Drain<'_, Event>, bytes: u64) -> usize {
+        let Some(Some(source)) = self.sources.get_mut(place) else {
+            return 0;
+        };
+        let added = events.len();
+        source.backlog.events += added as u32;
+        source.backlog.bytes += bytes;
+        let source = u32::try_from(place).ok();
+        let items = events.map(|event| {
+            let event = Delivered::new(event);
+            Some(Item { source, event })
+        });
+        self.items.extend(items);
+        added
     }
 
     /// Appends a DROPPED event; answers the one that it was merged with.

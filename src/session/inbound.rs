@@ -80,6 +80,8 @@ impl Session {
             return false;
         };
         let event = EventMut::message(frame, usual, tag, &mut self.spares);
+        self.broadcasts.count += 1;
+        self.broadcasts.bytes += u64::from(event.frame_bytes);
         self.emit(event);
         true
     }

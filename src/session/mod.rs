@@ -77,6 +77,13 @@ pub struct Stats {
     pub connects: u64,
 }
 
+/// Events that are nothing but messages of channels.
+#[derive(Default)]
+struct Broadcasts {
+    count: usize,
+    bytes: u64,
+}
+
 /// One client and its channels.
 pub struct Session {
     config: Config,
@@ -108,6 +115,8 @@ pub struct Session {
     ping: heartbeat::PingState,
     writable_wanted: BTreeSet<ChannelId>,
     events: VecDeque<Event>,
+    /// Of them, while none is taken.
+    broadcasts: Broadcasts,
     spares: Vec<Spare>,
     actions: VecDeque<Action>,
     stats: Stats,
@@ -142,6 +151,7 @@ impl Session {
             ping: heartbeat::PingState::default(),
             writable_wanted: BTreeSet::new(),
             events: VecDeque::new(),
+            broadcasts: Broadcasts::default(),
             spares: Vec::new(),
             actions: VecDeque::new(),
             stats: Stats::default(),
@@ -197,7 +207,14 @@ impl Session {
     /// The next event for the program.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
+        self.broadcasts = Broadcasts::default();
         self.events.pop_front()
+    }
+
+    /// All events for the program, to be taken at once, and the bytes of their frames, if they are nothing but messages.
+    pub fn messages(&mut self) -> Option<(std::collections::vec_deque::Drain<'_, Event>, u64)> {
+        let Broadcasts { count, bytes } = std::mem::take(&mut self.broadcasts);
+        (count > 0 && count == self.events.len()).then(|| (self.events.drain(..), bytes))
     }
 
     /// Blocks for events to come. Without any, each event gets one of its own.

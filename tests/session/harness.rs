@@ -125,7 +125,24 @@ impl Peer {
                 }
                 self.actions.push_back(action);
             }
-            while let Some(event) = self.session.poll_event() {
+            // As the driver does.
+            let (messages, bytes) = self
+                .session
+                .messages()
+                .map_or_else(Default::default, |(messages, bytes)| {
+                    let messages: Vec<_> = messages.collect();
+                    assert!(!messages.is_empty());
+                    (messages, bytes)
+                });
+            assert!(messages.iter().all(|event| event.kind == EventKind::Message));
+            assert_eq!(
+                messages.iter().map(|event| u64::from(event.frame_bytes)).sum::<u64>(),
+                bytes
+            );
+            for event in messages
+                .into_iter()
+                .chain(std::iter::from_fn(|| self.session.poll_event()))
+            {
                 idle = false;
                 self.ledger.told(&event, self.handed);
                 self.events.push(event);

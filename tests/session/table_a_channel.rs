@@ -295,3 +295,46 @@ fn table_a_14_join_is_never_sent_twice() {
     peer.join(other);
     assert_eq!(peer.words(), ["JOIN_CHANNEL", "LEAVE_CHANNEL", "JOIN_CHANNEL"]);
 }
+
+#[test]
+fn messages_are_taken_at_once_when_nothing_else_is_told() {
+    let (mut peer, _) = Peer::joined(Dialect::Js, quiet());
+    let frame = Dialect::Js.broadcast("/c", FOREIGN, "one", &json!({"a": 1}));
+    // The first one finds its channel the long way.
+    peer.receive(&frame);
+    let (now, session) = (peer.now, &mut peer.session);
+    assert!(session.messages().is_none());
+    session.text_frame(&frame, now);
+    session.text_frame(&frame, now);
+    let (messages, bytes) = session.messages().unwrap();
+    assert_eq!((messages.len(), bytes), (2, 2 * frame.len() as u64));
+    drop(messages);
+    assert!(session.poll_event().is_none());
+    // With something else before, behind, or already taken.
+    for (frames, taken) in [
+        (["?", &frame], 0),
+        ([&frame, "?"], 0),
+        ([&frame, "?"], 1),
+        (["?", &frame], 1),
+    ] {
+        for frame in frames {
+            session.text_frame(frame, now);
+        }
+        let mut kinds: Vec<_> = (0..taken)
+            .filter_map(|_| session.poll_event())
+            .map(|event| event.kind)
+            .collect();
+        assert!(session.messages().is_none(), "{taken} of {frames:?} taken");
+        kinds.extend(std::iter::from_fn(|| session.poll_event()).map(|event| event.kind));
+        let wanted = frames.map(|frame| {
+            if frame == "?" {
+                EventKind::ClientError
+            } else {
+                EventKind::Message
+            }
+        });
+        assert_eq!(kinds, wanted);
+    }
+    session.text_frame(&frame, now);
+    assert_eq!(session.messages().unwrap().1, frame.len() as u64, "counted anew");
+}
