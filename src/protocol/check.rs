@@ -9,6 +9,11 @@ pub const DEFAULT_MAX_OUT: u64 = 512 * 1024;
 /// Longest integer literal, in characters: longer ones make a Python server deaf without a word.
 const MAX_DIGITS: usize = 4300;
 
+const _: () = assert!(
+    MAX_NESTING >= scan::USUAL_NESTING,
+    "the short way does not look at the depth"
+);
+
 static LIMITS: Limits = Limits {
     nesting: MAX_NESTING,
     digits: MAX_DIGITS,
@@ -63,10 +68,7 @@ pub fn name(text: &str, what: &str) -> Result<(), CheckError> {
 pub fn object(json: &str, what: &str) -> Result<(), CheckError> {
     let bytes = json.as_bytes();
     // Most often nothing stands around it.
-    if bytes.first() == Some(&b'{')
-        && let Ok(end) = scan::skip_value(bytes, 0, &LIMITS)
-        && end == bytes.len()
-    {
+    if bytes.first() == Some(&b'{') && scan::usual_object(bytes, &LIMITS) == Some(bytes.len()) {
         return Ok(());
     }
     any_object(json, what)

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::simd::{Level, Stops, end_of_container, plain_end};
+use super::simd::{Level, end_of_container, plain_end};
 
 /// Where and why a text is not JSON. The message never quotes the text: it may hold secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,13 +139,12 @@ impl Nesting {
 #[inline(never)]
 pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<usize, Fault> {
     let mut nesting = Nesting::default();
-    let mut stops = Stops::NONE;
     loop {
         if nesting.in_object() {
-            at = skip_key(text, at, limits, &mut stops)?;
+            at = skip_key(text, at, limits)?;
         }
         match text.get(at) {
-            Some(b'"') => at = skip_string(text, at, limits, &mut stops)?,
+            Some(b'"') => at = skip_string(text, at, limits)?,
             Some(&open @ (b'{' | b'[')) => {
                 if nesting.depth >= limits.nesting {
                     return Err(Fault::too_large(at, "nested too deep"));
@@ -188,8 +187,8 @@ pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<
 
 /// From a key's opening quote to the first byte of its value.
 #[inline(always)]
-fn skip_key(text: &[u8], at: usize, limits: &Limits, stops: &mut Stops) -> Result<usize, Fault> {
-    if let Some(end) = plain_string(text, at, stops)
+fn skip_key(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
+    if let Some(end) = plain_string(text, at)
         && text.get(end) == Some(&b':')
     {
         return Ok(skip_space(text, end + 1));
@@ -203,8 +202,8 @@ fn skip_any_key(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault>
 }
 
 #[inline(always)]
-fn skip_string(text: &[u8], at: usize, limits: &Limits, stops: &mut Stops) -> Result<usize, Fault> {
-    match plain_string(text, at, stops) {
+fn skip_string(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
+    match plain_string(text, at) {
         Some(end) => Ok(end),
         None => skip_any_string(text, at, limits),
     }
@@ -216,12 +215,12 @@ fn skip_any_string(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fau
 }
 
 /// Behind the string that starts at `at`, if it is one without escapes.
-#[inline(always)]
-fn plain_string(text: &[u8], at: usize, stops: &mut Stops) -> Option<usize> {
+#[inline(never)]
+fn plain_string(text: &[u8], at: usize) -> Option<usize> {
     if text.get(at) != Some(&b'"') {
         return None;
     }
-    let end = stops.plain_end(text, at + 1);
+    let end = plain_end(text, at + 1);
     (text.get(end) == Some(&b'"')).then_some(end + 1)
 }
 
@@ -471,6 +470,9 @@ pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
 pub(crate) fn characters(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count()
 }
+
+mod object;
+pub(crate) use object::{USUAL_NESTING, usual_object};
 
 #[cfg(test)]
 mod tests;

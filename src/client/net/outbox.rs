@@ -3,10 +3,7 @@
 use super::frame::{MAX_CONTROL, opcode};
 use super::masks::Masks;
 use super::scratch;
-use crate::protocol::simd::append_masked;
-
-/// The longest header, with its mask.
-const MAX_HEADER: usize = 14;
+use crate::protocol::simd::{LANE, append_frame};
 
 /// The frames that are not handed to the system in full.
 ///
@@ -46,9 +43,7 @@ impl Outbox {
         }
         let mask = self.masks.next();
         let (header, size) = header(opcode, payload.len(), mask);
-        self.bytes.reserve(MAX_HEADER + payload.len());
-        self.bytes.extend_from_slice(&header[..size]);
-        append_masked(&mut self.bytes, payload, mask);
+        append_frame(&mut self.bytes, (header, size), payload, mask);
         if opcode == opcode::PONG {
             self.answers += size + payload.len();
         }
@@ -130,20 +125,20 @@ impl Drop for Outbox {
     }
 }
 
-/// A frame's header and its size.
+/// A frame's header, with zeros behind it, and its size.
 #[inline]
-fn header(opcode: u8, len: usize, mask: [u8; 4]) -> ([u8; MAX_HEADER], usize) {
+fn header(opcode: u8, len: usize, mask: [u8; 4]) -> ([u8; LANE], usize) {
     let first = 0x80 | opcode;
     let [m, a, s, k] = mask;
     match len {
-        0..=125 => ([first, 0x80 | len as u8, m, a, s, k, 0, 0, 0, 0, 0, 0, 0, 0], 6),
+        0..=125 => ([first, 0x80 | len as u8, m, a, s, k, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 6),
         126..=0xffff => {
             let [x, y] = (len as u16).to_be_bytes();
-            ([first, 0x80 | 126, x, y, m, a, s, k, 0, 0, 0, 0, 0, 0], 8)
+            ([first, 0x80 | 126, x, y, m, a, s, k, 0, 0, 0, 0, 0, 0, 0, 0], 8)
         }
         _ => {
             let [b, c, d, e, f, g, h, i] = (len as u64).to_be_bytes();
-            ([first, 0x80 | 127, b, c, d, e, f, g, h, i, m, a, s, k], MAX_HEADER)
+            ([first, 0x80 | 127, b, c, d, e, f, g, h, i, m, a, s, k, 0, 0], 14)
         }
     }
 }

@@ -133,3 +133,50 @@ fn places_count_characters() {
     assert_eq!(line_and_column("a\n", 2), (2, 1));
     assert_eq!(line_and_column("a", 9), (1, 2));
 }
+
+/// Both readings of an object say the same.
+fn agree(text: &str) {
+    let limits = Limits {
+        nesting: usize::MAX,
+        digits: 20,
+        paired_surrogates: true,
+    };
+    let strict = skip_value(text.as_bytes(), 0, &limits).ok();
+    assert_eq!(usual_object(text.as_bytes(), &limits), strict, "{text:?}");
+}
+
+#[test]
+fn the_usual_reading_is_the_strict_one() {
+    let samples = [
+        r#"{}"#,
+        r#"{"a":{},"b":[],"c":[[],{}]}"#,
+        r#"{ "a" : [ 1 , -2.5e+7 , true , false , null ] , "b" : { "c" : "d" } } "#,
+        r#"{"text":"a longer text that fills more than one block of bytes, with a \"quote\" and \ud83d\ude00 in it","n":1}"#,
+        r#"{"k\n":"\u00e9","é":"€😀","n":12345678901234567890}"#,
+    ];
+    for sample in samples {
+        agree(sample);
+        for (at, _) in sample.char_indices() {
+            let (before, behind) = sample.split_at(at);
+            agree(&format!("{{{before}"));
+            if at > 0 {
+                agree(before);
+                for put in "{}[]:,\"\\ \n\u{1}\u{7f}0-.eEtnué".chars() {
+                    agree(&format!("{before}{put}{behind}"));
+                    let rest: String = behind.chars().skip(1).collect();
+                    agree(&format!("{before}{put}{rest}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_usual_reading_leaves_deep_objects_to_the_strict_one() {
+    for levels in [1, 2, USUAL_NESTING, USUAL_NESTING + 1, 100] {
+        let text = format!("{{\"k\":{}1{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        let found = usual_object(text.as_bytes(), &Limits::NONE);
+        let expected = (levels <= USUAL_NESTING).then_some(text.len());
+        assert_eq!(found, expected, "{levels}");
+    }
+}

@@ -34,6 +34,8 @@ use x86::Sse2 as Baseline;
 
 /// How many bytes are looked at together.
 const BLOCK: usize = 64;
+/// The bytes of a baseline vector.
+pub(crate) const LANE: usize = 16;
 
 /// Which bytes of a block are what: bit n is byte n.
 struct Masks {
@@ -287,23 +289,28 @@ pub(crate) fn is_ascii(text: &[u8]) -> bool {
     all & HIGHS == 0
 }
 
-/// Appends `bytes` with every four of them turned over by the mask, as WebSocket clients send them.
+/// Appends the first `size` bytes of `header` as they are, then `bytes` with every four of them turned over by the mask: a
+/// WebSocket client's frame.
 #[inline]
-pub(crate) fn append_masked(to: &mut Vec<u8>, bytes: &[u8], mask: [u8; 4]) {
-    const LANE: usize = 16;
+pub(crate) fn append_frame(to: &mut Vec<u8>, (header, size): ([u8; LANE], usize), bytes: &[u8], mask: [u8; 4]) {
     let wide = |mask: u32| u128::MAX / u128::from(u32::MAX) * u128::from(mask);
     let mask = u32::from_ne_bytes(mask);
     let Some(last) = bytes.len().checked_sub(LANE) else {
+        to.extend(header.iter().take(size));
         let keys = mask.to_ne_bytes().into_iter().cycle();
         to.extend(bytes.iter().zip(keys).map(|(byte, key)| byte ^ key));
         return;
     };
-    to.reserve(bytes.len());
-    // SAFETY: the baseline is there on every processor of the architecture; `from` has `last + LANE` bytes, and so much room is
-    // behind the end of `to`, which nobody else has. All of it is written before it counts.
+    let size = size.min(LANE);
+    to.reserve(LANE + bytes.len());
+    // SAFETY: the baseline is there on every processor of the architecture; `from` has `last + LANE` bytes, and so much room, and
+    // that of the header, is behind the end of `to`, which nobody else has. All of it is written before it counts.
     unsafe {
         let from = bytes.as_ptr();
         let end = to.as_mut_ptr().add(to.len());
+        // What is behind its size is written over.
+        end.cast::<[u8; LANE]>().write(header);
+        let end = end.add(size);
         let whole = wide(mask);
         let mut at = 0;
         while at + LANE < last {
@@ -322,7 +329,7 @@ pub(crate) fn append_masked(to: &mut Vec<u8>, bytes: &[u8], mask: [u8; 4]) {
             mask.rotate_left(bits)
         };
         Baseline::turn_over(from.add(last), wide(turned), end.add(last));
-        to.set_len(to.len() + bytes.len());
+        to.set_len(to.len() + size + bytes.len());
     }
 }
 

@@ -258,15 +258,16 @@ fn one_byte_makes_a_text_foreign() {
 #[test]
 fn wide_masking_is_masking_byte_by_byte() {
     let mask = [0x12, 0x34, 0x56, 0x78];
-    for before in 0..17 {
+    for before in 0..=LANE {
         for length in 0..100 {
             let bytes: Vec<u8> = (0..length).map(|at| at as u8 ^ 0xa5).collect();
-            let mut masked = vec![0xee; before];
-            append_masked(&mut masked, &bytes, mask);
+            let mut masked = vec![0xee; 3];
+            append_frame(&mut masked, ([0xdd; LANE], before), &bytes, mask);
+            let mut expected = vec![0xee; 3];
+            expected.resize(3 + before, 0xdd);
             let keys = mask.into_iter().cycle();
-            let expected = bytes.iter().zip(keys).map(|(byte, key)| byte ^ key);
-            assert!(masked[..before].iter().all(|byte| *byte == 0xee));
-            assert_eq!(masked[before..], expected.collect::<Vec<u8>>());
+            expected.extend(bytes.iter().zip(keys).map(|(byte, key)| byte ^ key));
+            assert_eq!(masked, expected);
         }
     }
 }
