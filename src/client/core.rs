@@ -548,7 +548,9 @@ impl Client {
             Err(panic_failure())
         });
         if result.is_ok() {
-            shared.session.tie(ticket, user_data, attachment.take());
+            if user_data != 0 || attachment.is_some() {
+                shared.session.tie(ticket, user_data, attachment.take());
+            }
         } else {
             shared.forget_reply(ticket);
         }
