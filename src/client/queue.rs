@@ -16,7 +16,7 @@ use super::pool::{Job, Pool};
 use super::report;
 use super::signal::Signal;
 use super::store::{Batch, Store};
-use super::sync::{Patience, lock, wait_until};
+use super::sync::{Patience, deadline, lock, wait_until};
 
 pub use super::store::{Backlog, Bounds, Sink};
 
@@ -273,7 +273,8 @@ impl EventQueue {
 
     /// Waits for events and takes up to `capacity`. `take` is called under the lock of the queue.
     pub fn pull(&self, timeout_ms: u32, capacity: u32, take: &mut dyn FnMut(Delivered)) -> Pulled {
-        let deadline = super::sync::deadline(timeout_ms);
+        // The clock is only asked by who has to wait.
+        let mut until = None;
         let mut inner = lock(&self.inner);
         loop {
             if inner.closed {
@@ -300,9 +301,10 @@ impl EventQueue {
             if timeout_ms == 0 {
                 return Pulled::Empty;
             }
+            let until = *until.get_or_insert_with(|| deadline(timeout_ms));
             inner.pullers += 1;
             let in_time;
-            (inner, in_time) = wait_until(&self.ready, inner, deadline);
+            (inner, in_time) = wait_until(&self.ready, inner, until);
             inner.pullers -= 1;
             if !in_time {
                 return Pulled::TimedOut;
