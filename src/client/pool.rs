@@ -82,13 +82,19 @@ impl Pool {
             drop(inner);
             // The queue has contained what it could; a thread that is lost here would never be counted out.
             let done = catch_unwind(AssertUnwindSafe(|| match job {
-                Job::Deliver(queue) => queue.deliver_some(),
-                Job::Wake(queue) => queue.run_wake(),
+                Job::Deliver(queue) => queue.deliver_some().then(|| Job::Deliver(queue)),
+                Job::Wake(queue) => {
+                    queue.run_wake();
+                    None
+                }
             }));
-            if done.is_err() {
+            let rest = done.unwrap_or_else(|_| {
                 super::report::panicked();
-            }
+                None
+            });
             inner = lock(&self.inner);
+            // Behind all others. Nobody is woken for it: this thread takes a job, too.
+            inner.jobs.extend(rest);
         }
         inner.threads -= 1;
         drop(inner);

@@ -346,8 +346,8 @@ impl EventQueue {
         i32::try_from(taken).unwrap_or(i32::MAX)
     }
 
-    /// A library thread's turn.
-    pub fn deliver_some(self: &Arc<Self>) {
+    /// A library thread's turn. True: there may be more to deliver.
+    pub fn deliver_some(&self) -> bool {
         let mut inner = lock(&self.inner);
         let mut taken = 0;
         while taken < DELIVER_AT_ONCE {
@@ -355,7 +355,7 @@ impl EventQueue {
             (inner, turn) = self.deliver_run(inner, RUN, None);
             if turn.taken == 0 {
                 inner.scheduled = false;
-                return;
+                return false;
             }
             taken += turn.taken;
             if turn.panicked {
@@ -364,8 +364,7 @@ impl EventQueue {
                 inner = lock(&self.inner);
             }
         }
-        drop(inner);
-        self.pool.submit(Job::Deliver(Arc::clone(self)));
+        true
     }
 
     /// Takes the next event, and up to `most` of the same source, and runs their handlers with no lock held.
