@@ -7,7 +7,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use pondsocket::protocol::{Action, Envelope, FrameError, Level, Reading, parse_frame, parse_frame_as, presence_parts};
+use pondsocket::protocol::{
+    Action, Envelope, FrameError, Level, Reading, Shape, parse_frame, parse_frame_as, presence_parts,
+};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -116,6 +118,41 @@ struct Seen {
     faults: usize,
     loose: usize,
     presence: usize,
+    memory: Shape,
+}
+
+/// Reads a frame with the shape of an earlier one.
+fn read_like<'a>(frame: &'a str, reading: Reading, shape: &mut Shape) -> Vec<Result<Envelope<'a>, FrameError>> {
+    let mut frames = parse_frame_as(frame, reading);
+    let mut all = Vec::new();
+    loop {
+        match frames.next_usual_like(Some(shape)) {
+            Some(usual) => all.push(Ok(usual.envelope(frame))),
+            None => match frames.next_other() {
+                Some(read) => all.push(read),
+                None => return all,
+            },
+        }
+    }
+}
+
+/// What a session has read before does not matter: not to a frame of which it has seen the like, nor to any other.
+fn compare_with_memory(frame: &str, original: &str, seen: &mut Seen) {
+    let fresh: Vec<_> = parse_frame(frame).collect();
+    for level in Level::all() {
+        let reading = Reading::Structural(level);
+        let mut shape = Shape::default();
+        for _ in 0..4 {
+            read_like(original, reading, &mut shape);
+        }
+        assert_eq!(
+            read_like(frame, reading, &mut shape),
+            fresh,
+            "{level:?}: {original:?}, then {frame:?}"
+        );
+    }
+    let read = read_like(frame, Reading::Structural(Level::best()), &mut seen.memory);
+    assert_eq!(read, fresh, "{frame:?}");
 }
 
 /// All readings of one frame agree, as far as they should.
@@ -340,6 +377,7 @@ fn recorded_frames() {
     let mut seen = Seen::default();
     for frame in seeds() {
         compare(&frame, &mut seen);
+        compare_with_memory(&frame, &frame, &mut seen);
     }
     assert_eq!(seen.loose, 0, "what servers send is JSON");
     assert!(seen.envelopes > 2000 && seen.presence > 100);
@@ -353,11 +391,13 @@ fn mutated_frames() {
     let mut numbers = Numbers(seed.max(1));
     let mut seen = Seen::default();
     while seen.cases < cases {
-        let mut frame = frames[numbers.below(frames.len())].clone();
+        let original = &frames[numbers.below(frames.len())];
+        let mut frame = original.clone();
         for _ in 0..=numbers.below(3) {
             mutate(&mut frame, &frames[numbers.below(frames.len())], &mut numbers);
         }
         compare(&frame, &mut seen);
+        compare_with_memory(&frame, original, &mut seen);
     }
     println!(
         "{} frames at {:?}: {} envelopes alike, {} faults alike, {} payloads balanced but not JSON, {} lists of users",

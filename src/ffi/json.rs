@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::protocol::simd::is_ascii;
+use crate::protocol::simd;
 use crate::session::{Failure, status};
 
 use super::guard::{Answer, guard, guard_value};
@@ -72,12 +72,8 @@ fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Failure> {
 
 #[inline(never)]
 fn valid(bytes: &[u8]) -> Option<&str> {
-    if is_ascii(bytes) {
-        // SAFETY: ASCII is UTF-8.
-        return Some(unsafe { std::str::from_utf8_unchecked(bytes) });
-    }
     // Much faster than the standard one, but says no place.
-    simdutf8::basic::from_utf8(bytes).ok()
+    simd::text(bytes)
 }
 
 #[cold]

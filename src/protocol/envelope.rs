@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use super::payload::{PresenceParts, presence_parts};
 use super::scan::{self, Fault, Limits, Members, Reading};
+use super::shape::Shape;
 use super::simd::Level;
 use super::usual::{Usual, read_usual};
 
 /// Who speaks in an envelope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Action {
     /// The server's CONNECTION.
     Connect,
@@ -22,6 +23,7 @@ pub enum Action {
     /// An error of the JavaScript and Python servers.
     Error,
     /// A word this library does not know.
+    #[default]
     Unknown,
 }
 
@@ -176,10 +178,16 @@ impl<'a> Frames<'a> {
     /// The next envelope, if it is a [usual](Usual) one and begins at once; else ask for the [next of whatever kind](Self::next_other).
     #[inline(always)]
     pub fn next_usual(&mut self) -> Option<Usual<'a>> {
+        self.next_usual_like(None)
+    }
+
+    /// The same, faster when it is like an earlier one. The answer does not depend on the shape.
+    #[inline(always)]
+    pub fn next_usual_like(&mut self, shape: Option<&mut Shape>) -> Option<Usual<'a>> {
         let Reading::Structural(level) = self.reading else {
             return None;
         };
-        let usual = read_usual(self.frame, self.at, level)?;
+        let usual = read_usual(self.frame, self.at, level, shape)?;
         self.at = usual.whole.end as usize;
         self.empty = false;
         Some(usual)

@@ -5,6 +5,7 @@ pub mod envelope;
 pub mod payload;
 pub mod route;
 pub(crate) mod scan;
+pub mod shape;
 pub mod simd;
 pub mod usual;
 pub mod write;
@@ -17,6 +18,7 @@ pub use payload::{
 };
 pub use route::{Pattern, Route};
 pub use scan::Reading;
+pub use shape::Shape;
 pub use simd::Level;
 pub use usual::{Span, Usual};
 pub use write::{ClientAction, client_frame, message_head};

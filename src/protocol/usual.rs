@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::envelope::{Action, Envelope};
 use super::payload::{PresenceParts, presence_object};
+use super::shape::{Followed, Shape};
 use super::simd::{Level, end_of_container, plain_end};
 
 /// Where a part of a text stands.
@@ -29,11 +30,13 @@ impl Span {
     }
 }
 
-const ACTION: usize = 0;
-const EVENT: usize = 1;
-const CHANNEL: usize = 2;
-const REQUEST_ID: usize = 3;
-const PAYLOAD: usize = 4;
+pub(super) const ACTION: usize = 0;
+pub(super) const EVENT: usize = 1;
+pub(super) const CHANNEL: usize = 2;
+pub(super) const REQUEST_ID: usize = 3;
+pub(super) const PAYLOAD: usize = 4;
+/// By part.
+pub(super) type Spans = [Span; 5];
 
 /// Such an envelope: where its parts stand in the frame. Each is followed by a delimiter.
 pub struct Usual<'a> {
@@ -41,7 +44,7 @@ pub struct Usual<'a> {
     pub whole: Span,
     /// Who speaks.
     pub action: Action,
-    spans: [Span; 5],
+    spans: Spans,
     parts: Option<PresenceParts<'a>>,
 }
 
@@ -130,9 +133,14 @@ fn last_bytes(bytes: &[u8], at: usize) -> Option<[u8; 16]> {
     Some(padded)
 }
 
-/// Reads the envelope at `start` if it is a usual one.
+/// Reads the envelope at `start` if it is a usual one, with the help of the `shape` of an earlier one.
 #[inline(never)]
-pub(super) fn read_usual<'a>(frame: &'a str, start: usize, level: Level) -> Option<Usual<'a>> {
+pub(super) fn read_usual<'a>(
+    frame: &'a str,
+    start: usize,
+    level: Level,
+    mut shape: Option<&mut Shape>,
+) -> Option<Usual<'a>> {
     let bytes = frame.as_bytes();
     if bytes.get(start) != Some(&b'{') || bytes.len() >= u32::MAX as usize {
         return None;
@@ -141,7 +149,34 @@ pub(super) fn read_usual<'a>(frame: &'a str, start: usize, level: Level) -> Opti
     let mut spans = [NONE, NONE, NONE, NONE, NONE];
     let mut parts = None;
     let mut at = start;
+    if start != 0 {
+        shape = None;
+    }
+    if let Some(shape) = &shape {
+        match shape.follow(bytes, level, &mut spans)? {
+            Followed::Until(delimiter) => at = delimiter,
+            Followed::Whole(end, action) => {
+                return Some(Usual {
+                    whole: Span {
+                        start: 0,
+                        end: end as u32,
+                    },
+                    action,
+                    spans,
+                    parts,
+                });
+            }
+        }
+    }
     loop {
+        // Behind a member; at first, the brace.
+        if at != start {
+            match bytes.get(at)? {
+                b',' => {}
+                b'}' => break,
+                _ => return None,
+            }
+        }
         let begins = match bytes.get(at + 1..).and_then(|rest| rest.first_chunk::<16>()) {
             Some(chunk) => *chunk,
             None => last_bytes(bytes, at + 1)?,
@@ -178,16 +213,14 @@ pub(super) fn read_usual<'a>(frame: &'a str, start: usize, level: Level) -> Opti
             start: from as u32,
             end: end as u32,
         };
-        match bytes.get(at)? {
-            b',' => {}
-            b'}' => break,
-            _ => return None,
-        }
     }
     if spans[EVENT].end == 0 {
         return None;
     }
     let action = Action::from_wire(spans[ACTION].of(frame)?);
+    if let Some(shape) = shape {
+        shape.see(bytes, at + 1, action, &spans);
+    }
     Some(Usual {
         whole: Span {
             start: start as u32,

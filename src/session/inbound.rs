@@ -45,7 +45,7 @@ impl Session {
         self.stats.frames_in += 1;
         let mut frames = parse_frame(frame);
         loop {
-            match frames.next_usual() {
+            match frames.next_usual_like(Some(&mut self.shape)) {
                 Some(usual) => {
                     let done = match usual.action {
                         Action::Broadcast => self.broadcast(frame, &usual),

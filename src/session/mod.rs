@@ -25,6 +25,7 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::protocol::Shape;
 use channel::Channel;
 use hash::{FastMap, FastState};
 use link::Link;
@@ -118,6 +119,8 @@ pub struct Session {
     /// Of them, while none is taken.
     broadcasts: Broadcasts,
     spares: Vec<Spare>,
+    /// Of an earlier inbound frame, most often that of the next one, too.
+    shape: Shape,
     actions: VecDeque<Action>,
     stats: Stats,
 }
@@ -153,6 +156,7 @@ impl Session {
             events: VecDeque::new(),
             broadcasts: Broadcasts::default(),
             spares: Vec::new(),
+            shape: Shape::default(),
             actions: VecDeque::new(),
             stats: Stats::default(),
         }

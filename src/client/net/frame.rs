@@ -2,6 +2,8 @@
 //!
 //! A message that lies whole in the bytes given is handed out as a part of them; only what is cut off is copied and kept.
 
+use crate::protocol::simd;
+
 /// A message is complete.
 const FIN: u8 = 0x80;
 const RESERVED_BITS: u8 = 0x70;
@@ -195,7 +197,7 @@ impl Decoder {
             return None;
         }
         let (payload, rest) = rest.split_at(length);
-        let text = simdutf8::basic::from_utf8(payload).ok()?;
+        let text = simd::text(payload)?;
         *input = rest;
         Some(text)
     }
@@ -372,10 +374,7 @@ fn data(kind: u8, bytes: &[u8]) -> Result<Message<'_>, Violation> {
     if kind == opcode::BINARY {
         return Ok(Message::Binary(bytes));
     }
-    match simdutf8::basic::from_utf8(bytes) {
-        Ok(text) => Ok(Message::Text(text)),
-        Err(_) => Err(Violation::NotUtf8),
-    }
+    simd::text(bytes).map(Message::Text).ok_or(Violation::NotUtf8)
 }
 
 fn control(opcode: u8, payload: &[u8]) -> Result<Message<'_>, Violation> {

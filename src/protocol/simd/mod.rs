@@ -274,7 +274,7 @@ fn stops_of_short_text(text: &[u8]) -> u64 {
 
 /// Every byte is below 0x80.
 #[inline]
-pub(crate) fn is_ascii(text: &[u8]) -> bool {
+fn is_ascii(text: &[u8]) -> bool {
     const HIGHS: u128 = u128::MAX / 255 * 0x80;
     let Some(last) = text.last_chunk() else {
         return text.iter().fold(0, |all, byte| all | byte) < 0x80;
@@ -287,6 +287,19 @@ pub(crate) fn is_ascii(text: &[u8]) -> bool {
         rest = behind;
     }
     all & HIGHS == 0
+}
+
+/// Longer texts than this are checked by simdutf8 at once, which is as fast with them.
+const SHORT_TEXT: usize = 1024;
+
+/// Bytes as text, if they are UTF-8. Short ASCII, which most frames are, is the fastest.
+#[inline]
+pub fn text(bytes: &[u8]) -> Option<&str> {
+    if bytes.len() <= SHORT_TEXT && is_ascii(bytes) {
+        // SAFETY: ASCII is UTF-8.
+        return Some(unsafe { std::str::from_utf8_unchecked(bytes) });
+    }
+    simdutf8::basic::from_utf8(bytes).ok()
 }
 
 /// Appends the first `size` bytes of `header` as they are, then `bytes` with every four of them turned over by the mask: a

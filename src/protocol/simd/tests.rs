@@ -243,6 +243,24 @@ fn stops_are_found_as_by_plain_end() {
 }
 
 #[test]
+fn texts_are_what_the_standard_library_takes_for_such() {
+    for len in 0..1100 {
+        let mut bytes = vec![b'a'; len];
+        let place = len / 2;
+        for byte in [b'a', 0xff] {
+            if let Some(at) = bytes.get_mut(place) {
+                *at = byte;
+            }
+            assert_eq!(text(&bytes), std::str::from_utf8(&bytes).ok(), "{len}");
+        }
+        if let Some(at) = bytes.get_mut(place..place + 2) {
+            at.copy_from_slice("é".as_bytes());
+        }
+        assert_eq!(text(&bytes), std::str::from_utf8(&bytes).ok(), "{len}");
+    }
+}
+
+#[test]
 fn one_byte_makes_a_text_foreign() {
     for len in 0..70 {
         let mut text = vec![0x7f; len];
