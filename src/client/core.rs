@@ -54,8 +54,10 @@ pub(super) struct Shared {
     /// Replies that were told since the driver looked last.
     pub answers: u32,
     pub watches: Vec<Watch>,
-    /// Threads that wait on `changed` for a state or a flush.
+    /// Threads that wait on `changed` for a state.
     pub waiting: u32,
+    /// Threads that wait on `changed` for a flush: they are not told before it is over.
+    pub flushing: u32,
     driver_runs: bool,
     pub driver: Driver,
     /// Who waits on `changed` has to be told, once the lock is open.
@@ -194,6 +196,7 @@ impl Client {
                     answers: 0,
                     watches: Vec::new(),
                     waiting: 0,
+                    flushing: 0,
                     driver_runs: false,
                     driver: Driver::default(),
                     news: false,
@@ -393,7 +396,7 @@ impl Client {
             let news = self.queue.push(self.source, &mut shared.outbox);
             shared.queue_news.add(news);
         }
-        shared.news |= shared.waiting > 0;
+        shared.news |= shared.waiting > 0 || shared.flushing > 0 && shared.session.is_flushed();
     }
 
     /// Dial, unless that is under way.

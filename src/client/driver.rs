@@ -23,6 +23,8 @@ use super::sync::lock;
 const BATCH: u32 = 1024;
 /// Bytes that may wait in the link's own buffer before no more frames are taken from the session.
 const WRITE_MARK: usize = 128 * 1024;
+/// Who has sent more frames than this in one turn is taken to go on: an answer or two, or a window of requests, is not that.
+const STREAM: u32 = 64;
 
 type Dialing = Pin<Box<dyn Future<Output = Result<Link, Failed>> + Send>>;
 
@@ -61,6 +63,10 @@ struct Driver {
     /// Several replies were handed over: whoever got them may ask on, and what is asked before the next turn needs no waking and
     /// is written together.
     lingers: bool,
+    /// Many frames were taken: whoever sends goes on sending, most likely, and need not wake anybody while that is so.
+    streams: bool,
+    /// The system takes no more for now.
+    blocked: bool,
     /// The life of the session that the link belongs to.
     life: u32,
     /// When the next turn is due. It is not put off when a deadline is: one turn too many costs less than a new alarm for each
@@ -105,6 +111,8 @@ async fn drive(client: Arc<Client>) {
         pinged_at: None,
         told: ClientState::Disconnected,
         lingers: false,
+        streams: false,
+        blocked: false,
         life: 0,
         wakes_at: None,
         clock: None,
@@ -115,6 +123,8 @@ async fn drive(client: Arc<Client>) {
         if driver.lingers {
             std::thread::yield_now();
             came = Came::Other;
+        } else if driver.streams {
+            came = driver.stream().await;
         } else {
             came = driver.wait().await;
         }
@@ -145,7 +155,7 @@ impl Driver {
         while let Some(action) = shared_now.session.poll_action() {
             self.act(shared_now, action, now);
         }
-        self.write(shared_now);
+        let took = self.write(shared_now);
         client.drain(shared_now);
         self.make_room(shared_now, now);
         client.drain(shared_now);
@@ -155,8 +165,10 @@ impl Driver {
         let failure = session.last_failure().map(|failure| failure.status);
         self.set_clock(session.deadline(), now);
         self.lingers = std::mem::take(&mut shared_now.answers) > 1 && !over;
+        self.streams = took > STREAM && !self.blocked && !over;
+        self.blocked = false;
         let driver = &mut shared_now.driver;
-        driver.asleep = !self.lingers;
+        driver.asleep = !self.lingers && !self.streams;
         driver.wakes_at = self.wakes_at;
         driver.link_rests = self.room > 0 && self.link.as_ref().is_some_and(Link::lets_write);
         let news = std::mem::take(&mut shared.queue_news);
@@ -227,7 +239,7 @@ impl Driver {
                 }
             }
             Action::Close => {
-                self.write(shared);
+                let _ = self.write(shared);
                 if let Some(link) = &mut self.link {
                     let _ = link.push_close(1000);
                 }
@@ -241,10 +253,11 @@ impl Driver {
         }
     }
 
-    /// Takes frames from the session into the link's buffer.
-    fn write(&mut self, shared: &mut Shared) {
+    /// Takes frames from the session into the link's buffer, and says how many.
+    fn write(&mut self, shared: &mut Shared) -> u32 {
+        let mut taken = 0;
         let Some(link) = &mut self.link else {
-            return;
+            return taken;
         };
         while link.buffered() < WRITE_MARK {
             let Some(frame) = shared.session.take_frame() else {
@@ -254,7 +267,9 @@ impl Driver {
             if link.push_text(frame).is_err() {
                 break;
             }
+            taken += 1;
         }
+        taken
     }
 
     fn make_room(&mut self, shared: &mut Shared, now: Time) {
@@ -293,6 +308,30 @@ impl Driver {
             result = poll_dial(&mut self.dialing) => Came::Dialled(Box::new(result)),
             () = notified => Came::Other,
             () = clock => Came::Other,
+        }
+    }
+
+    /// Writes what was taken and lets others run, but does not sleep: on one core each waking would cost the sender its turn, and
+    /// lead to a small write.
+    async fn stream(&mut self) -> Came {
+        let mut io = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(ready) = pin!(poll_link(&mut self.link, self.room)).poll(cx) {
+                io = Some(ready);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        self.blocked = io.is_none();
+        match io {
+            Some(io @ (Io::Read | Io::Ended(_))) => Came::Io(io),
+            Some(Io::Flushed) => {
+                std::thread::yield_now();
+                // Only the runtime looks whether the socket can be read.
+                tokio::task::yield_now().await;
+                Came::Io(Io::Flushed)
+            }
+            None => Came::Other,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Calls that block: they complete straight from the session, not through the queue.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use crate::session::{ChannelId, ChannelState, ClientState, Event, EventKind, Failure, Session, Time, status};
 
@@ -129,7 +129,9 @@ impl Client {
                 None => {}
             }
             let in_time;
-            (shared, in_time) = self.wait_changed(shared, until);
+            shared.waiting += 1;
+            (shared, in_time) = wait_until(&self.changed, shared, until);
+            shared.waiting -= 1;
             if !in_time {
                 break Waited {
                     status: status::TIMEOUT,
@@ -139,20 +141,6 @@ impl Client {
         };
         shared.watches.retain(|watch| watch.id != id);
         ended
-    }
-
-    fn wait_changed<'a>(
-        &self,
-        mut shared: MutexGuard<'a, Shared>,
-        until: Option<std::time::Instant>,
-    ) -> (MutexGuard<'a, Shared>, bool)
-    where
-        Self: 'a,
-    {
-        shared.waiting += 1;
-        let (mut shared, in_time) = wait_until(&self.changed, shared, until);
-        shared.waiting -= 1;
-        (shared, in_time)
     }
 
     /// Waits until everything accepted is written or dropped.
@@ -170,7 +158,9 @@ impl Client {
                 return ok();
             }
             let in_time;
-            (shared, in_time) = self.wait_changed(shared, until);
+            shared.flushing += 1;
+            (shared, in_time) = wait_until(&self.changed, shared, until);
+            shared.flushing -= 1;
             if !in_time {
                 return Waited {
                     status: status::TIMEOUT,
