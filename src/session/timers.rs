@@ -27,36 +27,84 @@ pub(super) enum Timer {
     Join(ChannelId),
 }
 
-#[derive(Debug, Default)]
+/// How many there are of one kind each: all but the joins.
+const SINGLE: usize = 7;
+const UNSET: Time = Time::MAX;
+
+#[derive(Debug)]
 pub(super) struct Timers {
-    order: BTreeSet<(Time, Timer)>,
-    at: FastMap<Timer, Time>,
+    /// In the order of their names, which is that of equal deadlines.
+    single: [(Timer, Time); SINGLE],
+    joins: Joins,
+}
+
+/// A connection at rest has none, so nothing is kept for them.
+#[derive(Debug, Default)]
+struct Joins {
+    order: BTreeSet<(Time, ChannelId)>,
+    at: FastMap<ChannelId, Time>,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        use Timer::{Close, Connect, Grace, Ping, Pong, Retry, Stable};
+        Self {
+            single: [Retry, Connect, Grace, Stable, Ping, Pong, Close].map(|timer| (timer, UNSET)),
+            joins: Joins::default(),
+        }
+    }
 }
 
 impl Timers {
     pub fn set(&mut self, timer: Timer, at: Time) {
-        if let Some(old) = self.at.insert(timer, at) {
-            self.order.remove(&(old, timer));
+        if let Timer::Join(id) = timer {
+            if let Some(old) = self.joins.at.insert(id, at) {
+                self.joins.order.remove(&(old, id));
+            }
+            self.joins.order.insert((at, id));
+        } else if let Some((_, time)) = self.single.iter_mut().find(|(single, _)| *single == timer) {
+            *time = at;
         }
-        self.order.insert((at, timer));
     }
 
     pub fn cancel(&mut self, timer: Timer) {
-        if let Some(old) = self.at.remove(&timer) {
-            self.order.remove(&(old, timer));
+        if let Timer::Join(id) = timer {
+            if let Some(old) = self.joins.at.remove(&id) {
+                self.joins.order.remove(&(old, id));
+            }
+            if self.joins.at.is_empty() {
+                self.joins = Joins::default();
+            }
+        } else {
+            self.set(timer, UNSET);
         }
     }
 
     pub fn get(&self, timer: Timer) -> Option<Time> {
-        self.at.get(&timer).copied()
+        let found = if let Timer::Join(id) = timer {
+            self.joins.at.get(&id)
+        } else {
+            self.single
+                .iter()
+                .find(|(single, _)| *single == timer)
+                .map(|(_, at)| at)
+        };
+        found.copied().filter(|at| *at != UNSET)
+    }
+
+    fn first(&self) -> Option<(Time, Timer)> {
+        let single = self.single.iter().filter(|(_, at)| *at != UNSET);
+        let single = single.min_by_key(|(_, at)| *at).map(|(timer, at)| (*at, *timer));
+        let join = self.joins.order.first().map(|(at, id)| (*at, Timer::Join(*id)));
+        single.into_iter().chain(join).min()
     }
 
     pub fn next(&self) -> Option<Time> {
-        self.order.first().map(|(at, _)| *at)
+        self.first().map(|(at, _)| at)
     }
 
     pub fn pop_due(&mut self, now: Time) -> Option<Timer> {
-        let (at, timer) = *self.order.first()?;
+        let (at, timer) = self.first()?;
         if at > now {
             return None;
         }
@@ -83,5 +131,29 @@ mod tests {
         assert_eq!(timers.pop_due(20), Some(Timer::Join(ChannelId(1))));
         assert_eq!(timers.pop_due(20), None);
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn each_join_has_a_deadline_of_its_own() {
+        let (first, second) = (Timer::Join(ChannelId(1)), Timer::Join(ChannelId(2)));
+        let mut timers = Timers::default();
+        timers.set(second, 10);
+        timers.set(first, 20);
+        timers.set(Timer::Close, 10);
+        assert_eq!((timers.get(first), timers.get(second)), (Some(20), Some(10)));
+        timers.set(first, 5);
+        assert_eq!(timers.pop_due(9), Some(first));
+        assert_eq!(
+            timers.pop_due(10),
+            Some(Timer::Close),
+            "of equal ones the connection's own come first"
+        );
+        timers.cancel(second);
+        assert_eq!((timers.next(), timers.get(second)), (None, None));
+        assert_eq!(
+            timers.joins.order.len() + timers.joins.at.capacity(),
+            0,
+            "nothing is kept"
+        );
     }
 }
