@@ -279,10 +279,17 @@ impl Client {
     /// Unlocks, and then wakes who has to be: the driver, if there is work for it and it is not awake, so that it looks for work
     /// once more before it sleeps; threads that wait for what has happened.
     pub(super) fn unlock(&self, mut shared: MutexGuard<'_, Shared>, work: bool) {
-        let news = std::mem::take(&mut shared.news);
         self.queue.announce(std::mem::take(&mut shared.queue_news));
+        self.unlock_announcing(shared, work, News::default());
+    }
+
+    /// The same, and tells the queue's side only then. Before the others: who has seen what came after an event finds its
+    /// descriptor readable.
+    pub(super) fn unlock_announcing(&self, mut shared: MutexGuard<'_, Shared>, work: bool, queue_news: News) {
+        let news = std::mem::take(&mut shared.news);
         let wake = work && std::mem::take(&mut shared.driver.asleep);
         drop(shared);
+        self.queue.announce(queue_news);
         if wake {
             self.notify.notify_one();
         }

@@ -172,8 +172,7 @@ impl Driver {
         driver.wakes_at = self.wakes_at;
         driver.link_rests = self.room > 0 && self.link.as_ref().is_some_and(Link::lets_write);
         let news = std::mem::take(&mut shared.queue_news);
-        client.unlock(shared, false);
-        client.queue.announce(news);
+        client.unlock_announcing(shared, false, news);
         if state != self.told {
             self.told = state;
             report::connection(self.tag, state, failure);

@@ -3,7 +3,7 @@
 
 use std::collections::{VecDeque, vec_deque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,8 @@ struct Inner {
     armed: bool,
     wake: Option<Arc<Registration>>,
     wake_submitted: bool,
-    signal: Option<Signal>,
+    /// The descriptor says that something waits, or whoever has the news of it is about to make it say so.
+    signalled: bool,
     interrupted: bool,
     dispatching: Option<ThreadId>,
     /// The source that the events of `run` are of, while there are any.
@@ -65,6 +66,8 @@ pub enum Pulled {
 pub struct News {
     /// The library's threads.
     schedules: bool,
+    /// Who polls the descriptor.
+    signals: bool,
     /// One thread that waits, or all of them.
     wakes: bool,
     wakes_all: bool,
@@ -74,6 +77,7 @@ impl News {
     /// The news of both.
     pub fn add(&mut self, other: Self) {
         self.schedules |= other.schedules;
+        self.signals |= other.signals;
         // Two that each woke one may have found two threads waiting.
         self.wakes_all |= other.wakes_all || (self.wakes && other.wakes);
         self.wakes |= other.wakes;
@@ -96,6 +100,8 @@ pub struct EventQueue {
     run: Mutex<VecDeque<Delivered>>,
     ready: Condvar,
     delivered: Condvar,
+    /// Made when the program first asks for the descriptor.
+    signal: OnceLock<Signal>,
     pool: Arc<Pool>,
     /// Delivered by library threads.
     own: bool,
@@ -112,6 +118,7 @@ impl EventQueue {
             run: Mutex::default(),
             ready: Condvar::new(),
             delivered: Condvar::new(),
+            signal: OnceLock::new(),
             pool,
             own,
         })
@@ -212,7 +219,7 @@ impl EventQueue {
             // The last user of a freed queue: what nobody can pull any more goes with it.
             discarded.append(&mut inner.store.clear());
         }
-        inner.settle();
+        self.settle(&mut inner);
         drop(inner);
         drop(discarded);
         drop(sink);
@@ -260,7 +267,7 @@ impl EventQueue {
         inner.closed = true;
         let unused = inner.store.is_unused();
         let left = if unused { inner.store.clear() } else { Vec::new() };
-        inner.settle();
+        self.settle(&mut inner);
         let wake = inner.wake.take();
         drop(inner);
         self.ready.notify_all();
@@ -281,7 +288,7 @@ impl EventQueue {
                 return Pulled::Closed;
             }
             if std::mem::take(&mut inner.interrupted) {
-                inner.settle();
+                self.settle(&mut inner);
                 return Pulled::Interrupted;
             }
             self.give_back(&mut inner);
@@ -295,7 +302,7 @@ impl EventQueue {
                 count += 1;
             }
             if count > 0 {
-                inner.settle();
+                self.settle(&mut inner);
                 return Pulled::Events(count);
             }
             if timeout_ms == 0 {
@@ -379,7 +386,7 @@ impl EventQueue {
             panicked: false,
         };
         let Some((event, place)) = inner.store.pop() else {
-            inner.settle();
+            self.settle(&mut inner);
             return (inner, turn);
         };
         let mut sink = None;
@@ -395,7 +402,7 @@ impl EventQueue {
             }
         }
         let alone = inner.running.is_none();
-        inner.settle();
+        self.settle(&mut inner);
         drop(inner);
         // Letting go of the event and the client may run a destroy. A panic must not leave the source marked as delivering.
         let delivered = catch_unwind(AssertUnwindSafe(|| {
@@ -436,7 +443,7 @@ impl EventQueue {
     fn give_back(&self, inner: &mut Inner) {
         if let Some(place) = inner.running.take() {
             inner.store.give_back(place, &mut lock(&self.run));
-            inner.settle();
+            self.settle(inner);
         }
     }
 
@@ -444,18 +451,18 @@ impl EventQueue {
     pub fn interrupt(&self) {
         let mut inner = lock(&self.inner);
         inner.interrupted = true;
-        inner.settle();
+        self.settle(&mut inner);
         self.ready.notify_one();
     }
 
     /// The descriptor that is readable while an event or interrupt waits.
     pub fn fd(&self) -> std::io::Result<i32> {
         let mut inner = lock(&self.inner);
-        if inner.signal.is_none() {
-            inner.signal = Some(Signal::new()?);
-            inner.settle();
+        if self.signal.get().is_none() {
+            let _ = self.signal.set(Signal::new()?);
+            self.settle(&mut inner);
         }
-        Ok(inner.signal.as_ref().map_or(-1, Signal::fd))
+        Ok(self.signal.get().map_or(-1, Signal::fd))
     }
 
     /// Sets or removes the wake function.
@@ -497,15 +504,17 @@ impl EventQueue {
 
     fn news(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, added: usize, was_empty: bool) -> News {
         let pullers = inner.pullers;
-        inner.settle();
         if added == 0 {
             return News::default();
         }
         self.announce_wake(&mut inner);
         let schedules = self.own && !inner.scheduled;
         inner.scheduled |= schedules;
+        let signals = !inner.signalled && !inner.closed && self.signal.get().is_some();
+        inner.signalled |= signals;
         News {
             schedules,
+            signals,
             wakes_all: added > 1 && pullers > 1,
             // One alone went to wait when nothing was there, so that the first event has woken it.
             wakes: pullers > 1 || (pullers == 1 && was_empty),
@@ -518,10 +527,34 @@ impl EventQueue {
         if news.schedules {
             self.pool.submit(Job::Deliver(Arc::clone(self)));
         }
+        if news.signals {
+            self.raise();
+        }
         if news.wakes_all {
             self.ready.notify_all();
         } else if news.wakes {
             self.ready.notify_one();
+        }
+    }
+
+    /// Makes the descriptor say that something waits, with no lock held: who polls it runs at once, and wants the lock.
+    #[inline(never)]
+    fn raise(&self) {
+        let raised = self.signal.get().is_some_and(|signal| signal.set(true));
+        let mut inner = lock(&self.inner);
+        inner.signalled &= raised;
+        // It may have been emptied meanwhile.
+        self.settle(&mut inner);
+    }
+
+    /// Makes the descriptor say what is true.
+    fn settle(&self, inner: &mut Inner) {
+        let on = (!inner.store.is_empty() || inner.interrupted) && !inner.closed;
+        if on != inner.signalled
+            && let Some(signal) = self.signal.get()
+            && signal.set(on)
+        {
+            inner.signalled = on;
         }
     }
 
@@ -536,14 +569,4 @@ impl EventQueue {
 
 fn is_over(until: Option<Instant>) -> bool {
     until.is_some_and(|until| Instant::now() >= until)
-}
-
-impl Inner {
-    /// Makes the descriptor say what is true.
-    fn settle(&mut self) {
-        let on = (!self.store.is_empty() || self.interrupted) && !self.closed;
-        if let Some(signal) = &mut self.signal {
-            signal.set(on);
-        }
-    }
 }

@@ -5,12 +5,15 @@ mod imp {
     use std::io::{self, Read, Write};
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    /// How often a byte is looked for that another thread is about to write.
+    const LOOKS: u32 = 100;
 
     /// One byte lies in the pair while the signal is set.
     pub struct Signal {
         reader: UnixStream,
         writer: UnixStream,
-        set: bool,
     }
 
     impl Signal {
@@ -18,30 +21,26 @@ mod imp {
             let (reader, writer) = UnixStream::pair()?;
             reader.set_nonblocking(true)?;
             writer.set_nonblocking(true)?;
-            Ok(Self {
-                reader,
-                writer,
-                set: false,
-            })
+            Ok(Self { reader, writer })
         }
 
         pub fn fd(&self) -> i32 {
             self.reader.as_raw_fd()
         }
 
-        pub fn set(&mut self, on: bool) {
-            if on == self.set {
-                return;
+        /// Sets or clears it; only ever what it is not, or not yet: who sets it need not hold a lock. False: it was in vain.
+        pub fn set(&self, on: bool) -> bool {
+            // One byte in or out of an empty or one-byte pair cannot block.
+            if on {
+                return (&self.writer).write(&[1]).is_ok();
             }
-            // One byte in or out of an empty or one-byte pair cannot block; a failure leaves `set` as it was.
-            let done = if on {
-                self.writer.write(&[1]).is_ok()
-            } else {
-                self.reader.read(&mut [0; 1]).is_ok()
-            };
-            if done {
-                self.set = on;
-            }
+            (0..LOOKS).any(|_| {
+                let done = (&self.reader).read(&mut [0; 1]).is_ok();
+                if !done {
+                    thread::yield_now();
+                }
+                done
+            })
         }
     }
 }
@@ -62,7 +61,9 @@ mod imp {
             -1
         }
 
-        pub fn set(&mut self, _on: bool) {}
+        pub fn set(&self, _on: bool) -> bool {
+            false
+        }
     }
 }
 

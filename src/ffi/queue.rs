@@ -1,6 +1,7 @@
 //! The queue group of the header.
 
 use std::ffi::c_void;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::sync::{Patience, inside_callback};
@@ -49,14 +50,21 @@ fn pull(
     capacity: u32,
     take: &mut dyn FnMut(Delivered),
 ) -> Result<Pulled, Failure> {
-    let queue = global::queue(queue as u64)?;
-    if timeout_ms > 0 && inside_callback() {
-        return Err(Failure::new(
-            status::WOULD_DEADLOCK,
-            "a handler must not wait for events",
-        ));
-    }
-    Ok(queue.pull(timeout_ms, capacity, take))
+    let waits = timeout_ms > 0;
+    let queue = global::with_queue(queue as u64, |queue| {
+        if waits && inside_callback() {
+            return Err(Failure::new(
+                status::WOULD_DEADLOCK,
+                "a handler must not wait for events",
+            ));
+        }
+        // Only who has to wait needs the queue for longer than the registry is locked.
+        Ok(match queue.pull(0, capacity, take) {
+            Pulled::Empty if waits => Err(Arc::clone(queue)),
+            pulled => Ok(pulled),
+        })
+    })??;
+    Ok(queue.unwrap_or_else(|queue| queue.pull(timeout_ms, capacity, take)))
 }
 
 /// Takes one event: *out is yours, pond_event_free. Runs no handler. Several threads may pull; each event goes to one of them.

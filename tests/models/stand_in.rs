@@ -2,7 +2,7 @@
 
 pub mod sync {
     use real_std::ops::{Deref, DerefMut};
-    pub use real_std::sync::{Arc, LockResult, PoisonError, Weak};
+    pub use real_std::sync::{Arc, LockResult, OnceLock, PoisonError, Weak};
     use real_std::time::Duration;
 
     use shuttle::rand::{Rng, thread_rng};
