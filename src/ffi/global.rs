@@ -248,14 +248,8 @@ pub fn channel(key: u64) -> Result<Arc<Channel>, Failure> {
 /// Looks a queue up.
 #[inline(never)]
 pub fn queue(key: u64) -> Result<Arc<EventQueue>, Failure> {
-    with_queue(key, Arc::clone)
-}
-
-/// Does something with a queue that neither waits nor runs user code, while the registry is locked.
-#[inline]
-pub fn with_queue<R>(key: u64, body: impl FnOnce(&Arc<EventQueue>) -> R) -> Result<R, Failure> {
     match global().registry().get(key) {
-        Some(Object::Queue(queue)) => Ok(body(queue)),
+        Some(Object::Queue(queue)) => Ok(Arc::clone(queue)),
         _ => Err(stale("queue")),
     }
 }

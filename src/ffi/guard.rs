@@ -25,6 +25,13 @@ pub fn guard(body: impl FnOnce() -> Answer) -> i32 {
     }
 }
 
+/// The same with the code in place: for an entry that is called for each event.
+#[inline(always)]
+pub fn guard_here(body: impl FnOnce() -> Answer) -> i32 {
+    // SAFETY: there is no error output.
+    unsafe { guard_error_here(std::ptr::null_mut(), body) }
+}
+
 /// Runs an entry with an error output: NULL first, an object on failure.
 ///
 /// # Safety

@@ -1,7 +1,6 @@
 //! The queue group of the header.
 
 use std::ffi::c_void;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::sync::{Patience, inside_callback};
@@ -11,7 +10,7 @@ use crate::session::{Failure, status};
 use super::callback::Incoming;
 use super::event;
 use super::global::{self, Object, global};
-use super::guard::{guard, guard_free};
+use super::guard::{guard, guard_free, guard_here};
 use super::input::{invalid, out_zeroed};
 use super::types::{pond_destroy_fn, pond_event, pond_event_fn, pond_queue};
 
@@ -50,21 +49,14 @@ fn pull(
     capacity: u32,
     take: &mut dyn FnMut(Delivered),
 ) -> Result<Pulled, Failure> {
-    let waits = timeout_ms > 0;
-    let queue = global::with_queue(queue as u64, |queue| {
-        if waits && inside_callback() {
-            return Err(Failure::new(
-                status::WOULD_DEADLOCK,
-                "a handler must not wait for events",
-            ));
-        }
-        // Only who has to wait needs the queue for longer than the registry is locked.
-        Ok(match queue.pull(0, capacity, take) {
-            Pulled::Empty if waits => Err(Arc::clone(queue)),
-            pulled => Ok(pulled),
-        })
-    })??;
-    Ok(queue.unwrap_or_else(|queue| queue.pull(timeout_ms, capacity, take)))
+    let queue = global::queue(queue as u64)?;
+    if timeout_ms > 0 && inside_callback() {
+        return Err(Failure::new(
+            status::WOULD_DEADLOCK,
+            "a handler must not wait for events",
+        ));
+    }
+    Ok(queue.pull(timeout_ms, capacity, take))
 }
 
 /// Takes one event: *out is yours, pond_event_free. Runs no handler. Several threads may pull; each event goes to one of them.
@@ -72,7 +64,7 @@ fn pull(
 /// handler, with a timeout), _INVALID_HANDLE, _INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pond_queue_next(queue: *mut pond_queue, timeout_ms: u32, out: *mut *mut pond_event) -> i32 {
-    guard(|| {
+    guard_here(|| {
         // SAFETY: `out` is NULL or writable (rule 3).
         unsafe { out_zeroed(out, std::ptr::null_mut(), "out") }?;
         let pulled = pull(queue, timeout_ms, 1, &mut |event| {
