@@ -456,15 +456,16 @@ fn poll_once(link: &mut Link) {
 
 async fn dial_target(client: Arc<Client>, tag: u64, attempt: u32) -> Result<Link, Failed> {
     let request = {
-        // Reading the platform's roots may take a while, and other clients share this thread.
+        let ready = lock(client.target()).is_ready();
         let client = Arc::clone(&client);
-        if lock(client.target()).is_secure() {
-            let read = move || lock(client.target()).request(client.library());
-            tokio::task::spawn_blocking(read)
+        let make = move || lock(client.target()).request(client.library());
+        if ready {
+            make()
+        } else {
+            // Reading the platform's roots may take a while, and other clients share this thread.
+            tokio::task::spawn_blocking(make)
                 .await
                 .unwrap_or_else(|_| Err(failed(status::TLS, "the TLS configuration could not be read")))
-        } else {
-            lock(client.target()).request(client.library())
         }
     };
     drop(client);

@@ -1,15 +1,16 @@
-//! What all clients of a process share: the I/O thread, the dispatch threads, the default TLS configuration.
+//! What all clients of a process share: the I/O thread, the dispatch threads, the TLS configurations.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use once_cell::sync::OnceCell;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
-use super::net::tls::{TlsOptions, client_config};
+use crate::session::{Failure, status};
+
+use super::net::{Tls, TlsOptions, Trust};
 use super::pool::Pool;
 use super::sync::{lock, wait_until};
 use super::threads;
@@ -21,7 +22,7 @@ pub struct Library {
     io: Mutex<Io>,
     ended: Condvar,
     pool: Arc<Pool>,
-    default_tls: OnceCell<Result<Arc<rustls::ClientConfig>, String>>,
+    trust: Trust,
 }
 
 struct Io {
@@ -46,7 +47,7 @@ impl Library {
             }),
             ended: Condvar::new(),
             pool: Arc::new(Pool::default()),
-            default_tls: OnceCell::new(),
+            trust: Trust::default(),
         });
         let weak = Arc::downgrade(&library);
         let body = move || {
@@ -85,11 +86,10 @@ impl Library {
         });
     }
 
-    /// The TLS configuration of clients without TLS options: the platform's roots, loaded once.
-    pub fn default_tls(&self) -> Result<Arc<rustls::ClientConfig>, String> {
-        self.default_tls
-            .get_or_init(|| client_config(&TlsOptions::default()))
-            .clone()
+    /// The TLS configuration for these options. May read the platform's roots.
+    pub fn tls(&self, options: &TlsOptions) -> Result<Arc<Tls>, Failure> {
+        let tls = self.trust.get(options, Instant::now());
+        tls.map_err(|message| Failure::new(status::TLS, message))
     }
 
     /// Ends all threads, after every client was freed. False: something still runs at the deadline; call again.

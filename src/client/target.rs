@@ -1,13 +1,14 @@
 //! Where a client dials and what it brings along; changed between dials.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::session::{Failure, status};
 
 use super::library::Library;
 use super::net::dial::DialRequest;
-use super::net::tls::{TlsOptions, client_config};
 use super::net::url::Endpoint;
+use super::net::{Tls, TlsOptions};
 
 /// URL, params, headers, TLS.
 pub struct Target {
@@ -15,31 +16,26 @@ pub struct Target {
     params: Option<String>,
     endpoint: Endpoint,
     headers: Vec<(String, String)>,
-    tls_options: Option<TlsOptions>,
-    tls: Option<Arc<rustls::ClientConfig>>,
+    /// `None`: the platform's roots, which are not read yet.
+    tls: Option<Arc<Tls>>,
     max_message_in: usize,
 }
 
 impl Target {
-    /// Checks URL, params (a checked JSON object) and TLS options. `tls_options` `None` = the library's default.
+    /// Checks URL and params (a checked JSON object). `tls` `None` = the library's default.
     pub fn new(
         url: &str,
         params: Option<&str>,
         headers: Vec<(String, String)>,
-        tls_options: Option<TlsOptions>,
+        tls: Option<Arc<Tls>>,
         max_message_in: usize,
     ) -> Result<Self, Failure> {
         let endpoint = parse(url, params)?;
-        let tls = match &tls_options {
-            Some(options) => Some(client_config(options).map_err(|message| Failure::new(status::TLS, message))?),
-            None => None,
-        };
         Ok(Self {
             url: url.to_owned(),
             params: params.map(str::to_owned),
             endpoint,
             headers,
-            tls_options,
             tls,
             max_message_in,
         })
@@ -68,26 +64,29 @@ impl Target {
         set_header(&mut self.headers, name, value);
     }
 
-    /// The next dial speaks TLS.
-    pub fn is_secure(&self) -> bool {
-        self.endpoint.secure()
+    /// Nothing has to be read for the next dial.
+    pub fn is_ready(&self) -> bool {
+        !self.endpoint.secure() || self.fresh_tls().is_some()
     }
 
-    /// What the next dial needs. May read the platform's roots the first time.
-    pub fn request(&self, library: &Library) -> Result<DialRequest, Failure> {
-        let tls = match (&self.tls, self.endpoint.secure()) {
-            (_, false) => None,
-            (Some(tls), true) => Some(Arc::clone(tls)),
-            (None, true) => Some(
-                library
-                    .default_tls()
-                    .map_err(|message| Failure::new(status::TLS, message))?,
-            ),
-        };
+    fn fresh_tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref().filter(|tls| tls.is_fresh(Instant::now()))
+    }
+
+    /// What the next dial needs. May read the platform's roots.
+    pub fn request(&mut self, library: &Library) -> Result<DialRequest, Failure> {
+        if !self.is_ready() {
+            self.tls = Some(match &self.tls {
+                None => library.tls(&TlsOptions::default())?,
+                // What cannot be read again is used on.
+                Some(tls) => library.tls(tls.options()).unwrap_or_else(|_| Arc::clone(tls)),
+            });
+        }
+        let tls = self.tls.as_ref().filter(|_| self.endpoint.secure());
         Ok(DialRequest {
             endpoint: self.endpoint.clone(),
             headers: self.headers.clone(),
-            tls,
+            tls: tls.map(|tls| Arc::clone(tls.config())),
             max_message_in: self.max_message_in,
         })
     }
@@ -98,7 +97,7 @@ impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Target")
             .field("endpoint", &self.endpoint)
-            .field("tls", &self.tls_options.is_some())
+            .field("tls", &self.tls.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -47,7 +47,11 @@ pub unsafe extern "C" fn pond_client_new(
                 ));
             }
             let max_in = usize::try_from(options.max_message_in).unwrap_or(usize::MAX);
-            let target = Target::new(url, params, options.headers.clone(), options.tls()?, max_in)?;
+            let tls = match options.tls()? {
+                Some(tls) => Some(global().library()?.tls(&tls)?),
+                None => None,
+            };
+            let target = Target::new(url, params, options.headers.clone(), tls, max_in)?;
             let key = global().insert(|key, library| {
                 let mut config = options.config.clone();
                 config.client = key;

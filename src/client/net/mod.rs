@@ -8,13 +8,15 @@ mod masks;
 mod outbox;
 mod scratch;
 pub mod tls;
+pub mod trust;
 pub mod url;
 mod wire;
 mod writer;
 
 pub use dial::{DialError, DialErrorKind, DialRequest, check_header, dial};
 pub use link::{Inbound, Link, LinkEnd};
-pub use tls::{TlsOptions, check_client_cert, check_pem, client_config};
+pub use tls::{TlsOptions, check_client_cert, check_pem};
+pub use trust::{Tls, Trust};
 pub use url::{Endpoint, UrlError};
 pub use writer::Writer;
 

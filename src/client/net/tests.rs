@@ -8,13 +8,15 @@ mod secured;
 mod urls;
 
 use std::future::{Future, poll_fn};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{DialError, DialRequest, Endpoint, Inbound, Link, LinkEnd, TlsOptions, client_config, dial};
+use super::{DialError, DialRequest, Endpoint, Inbound, Link, LinkEnd, TlsOptions, Trust, dial};
 
 /// Waits for a condition, but never for ever.
 async fn within<F: Future>(future: F) -> F::Output {
@@ -40,11 +42,16 @@ fn plain(port: u16) -> DialRequest {
     }
 }
 
+fn config(options: &TlsOptions) -> Result<Arc<ClientConfig>, String> {
+    let tls = Trust::default().get(options, Instant::now())?;
+    Ok(Arc::clone(tls.config()))
+}
+
 fn secure(host: &str, port: u16, options: &TlsOptions) -> DialRequest {
     let endpoint = Endpoint::parse(&format!("wss://{host}:{port}/socket"), None).unwrap();
     DialRequest {
         endpoint,
-        tls: Some(client_config(options).unwrap()),
+        tls: Some(config(options).unwrap()),
         ..plain(port)
     }
 }

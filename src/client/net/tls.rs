@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls_platform_verifier::Verifier;
 
 /// Whom a client trusts and what it shows.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct TlsOptions {
     /// Certificates of authorities, as PEM text, trusted beside the platform's own.
     pub ca_pem: Vec<String>,
@@ -33,23 +33,31 @@ impl fmt::Debug for TlsOptions {
     }
 }
 
-/// Builds the TLS configuration. It may read the system's certificates from disk: make it once, not per dial.
+/// Whom these options trust. It may read the system's certificates from disk, and holds them.
 ///
 /// The error says which certificate is unusable, or that the system has none to trust.
-pub fn client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>, String> {
-    // The provider is given explicitly: a process-wide default would be shared with the host program.
-    let provider = Arc::new(ring::default_provider());
+pub fn verifier(options: &TlsOptions) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let provider = provider();
+    if options.insecure_skip_verify {
+        return Ok(Arc::new(AcceptAll {
+            schemes: provider.signature_verification_algorithms.supported_schemes(),
+        }));
+    }
     let mut extra = Vec::new();
     for (number, pem) in (1..).zip(&options.ca_pem) {
         extra.extend(parse_authorities(pem).map_err(|error| format!("CA certificates, text {number}: {error}"))?);
     }
-    let verifier: Arc<dyn ServerCertVerifier> = if options.insecure_skip_verify {
-        Arc::new(AcceptAll {
-            schemes: provider.signature_verification_algorithms.supported_schemes(),
-        })
-    } else {
-        platform_verifier(extra, Arc::clone(&provider))?
-    };
+    platform_verifier(extra, provider)
+}
+
+/// The provider is given explicitly: a process-wide default would be shared with the host program.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// Builds the TLS configuration.
+pub fn client_config(options: &TlsOptions, verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, String> {
+    let provider = provider();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?

@@ -377,7 +377,7 @@ fn unusable_pem_is_named() {
         ca_pem: vec![good, broken.to_owned()],
         ..TlsOptions::default()
     };
-    assert!(client_config(&options).unwrap_err().contains("text 2: certificate 1"));
+    assert!(config(&options).unwrap_err().contains("text 2: certificate 1"));
 }
 
 #[test]
@@ -409,7 +409,7 @@ fn unusable_client_certificates_are_named_without_their_key() {
         insecure_skip_verify: true,
         ..options
     };
-    assert!(client_config(&options).is_err());
+    assert!(config(&options).is_err());
 }
 
 #[test]
