@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ struct Inner {
     jobs: VecDeque<Job>,
     idle: usize,
     threads: usize,
+    /// A thread is on its way to the jobs. It takes one, and sends for another thread if there are more.
+    coming: bool,
     stopping: bool,
     handles: Vec<JoinHandle<()>>,
 }
@@ -44,7 +46,16 @@ impl Pool {
     pub fn submit(self: &Arc<Self>, job: Job) {
         let mut inner = lock(&self.inner);
         inner.jobs.push_back(job);
-        if inner.idle >= inner.jobs.len() {
+        self.send_for_one(inner);
+    }
+
+    /// Has a thread come for the jobs. One after the other: most often the first ones have done everything before many are there.
+    fn send_for_one(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) {
+        if inner.coming {
+            return;
+        }
+        if inner.idle > 0 {
+            inner.coming = true;
             drop(inner);
             self.work.notify_one();
             return;
@@ -56,7 +67,10 @@ impl Pool {
         inner.threads += 1;
         let pool = Arc::clone(self);
         match threads::spawn("pond-dispatch", Box::new(move || pool.work_until_idle())) {
-            Ok(handle) => inner.handles.push(handle),
+            Ok(handle) => {
+                inner.coming = true;
+                inner.handles.push(handle);
+            }
             // Threads ran out: the job stays, and the next one tries again. (Nothing is logged here: locks are held.)
             Err(_) => inner.threads -= 1,
         }
@@ -66,8 +80,9 @@ impl Pool {
         }
     }
 
-    fn work_until_idle(self: Arc<Self>) {
+    fn work_until_idle(self: &Arc<Self>) {
         let mut inner = lock(&self.inner);
+        inner.coming = false;
         loop {
             let until = Some(Instant::now() + IDLE_FOR);
             let mut in_time = true;
@@ -75,11 +90,17 @@ impl Pool {
                 inner.idle += 1;
                 (inner, in_time) = wait_until(&self.work, inner, until);
                 inner.idle -= 1;
+                inner.coming = false;
             }
             let Some(job) = inner.jobs.pop_front() else {
                 break;
             };
-            drop(inner);
+            if !inner.jobs.is_empty() {
+                // This one may block.
+                self.send_for_one(inner);
+            } else {
+                drop(inner);
+            }
             // The queue has contained what it could; a thread that is lost here would never be counted out.
             let done = catch_unwind(AssertUnwindSafe(|| match job {
                 Job::Deliver(queue) => queue.deliver_some().then(|| Job::Deliver(queue)),
@@ -93,7 +114,7 @@ impl Pool {
                 None
             });
             inner = lock(&self.inner);
-            // Behind all others. Nobody is woken for it: this thread takes a job, too.
+            // Behind all others.
             inner.jobs.extend(rest);
         }
         inner.threads -= 1;
