@@ -422,7 +422,8 @@ impl Client {
         if !shared.driver_runs && !shared.freed {
             shared.driver_runs = true;
             let client = Arc::clone(self);
-            self.library.spawn_driver(driver::run(client));
+            let running = self.library.running();
+            self.library.spawn_driver(driver::run(client, running));
         }
     }
 

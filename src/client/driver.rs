@@ -14,6 +14,7 @@ use tokio::time::{Sleep, sleep_until};
 use crate::session::{self, Action, ClientState, Failure, Time, status};
 
 use super::core::{Client, Shared};
+use super::library::Running;
 use super::net::{DialError, DialErrorKind, Inbound, Link, LinkEnd, dial};
 use super::report;
 use super::spares;
@@ -84,7 +85,7 @@ enum Came {
 }
 
 /// Drives a client until it is freed and its goodbye is over. A panic ends the link and is told.
-pub(super) async fn run(client: Arc<Client>) {
+pub(super) async fn run(client: Arc<Client>, _running: Running) {
     let panicked = {
         let mut task = pin!(drive(Arc::clone(&client)));
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {

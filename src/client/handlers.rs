@@ -32,7 +32,7 @@ pub enum Selector {
     ClientMessage,
     Dial,
     Message,
-    Event(Pattern),
+    Event(Box<Pattern>),
     ChannelState,
     Join,
     Leave,

@@ -15,6 +15,9 @@ use super::pool::Pool;
 use super::sync::{lock, wait_until};
 use super::threads;
 
+/// Names that are looked up at the same time: that takes a thread each, and 1,000 clients may dial at once.
+const LOOKUPS: usize = 32;
+
 /// The threads behind all clients, from the first use to [`Library::shutdown`].
 pub struct Library {
     handle: Handle,
@@ -32,10 +35,23 @@ struct Io {
     over: bool,
 }
 
+/// A client's task runs.
+pub struct Running(Arc<Library>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        lock(&self.0.io).drivers -= 1;
+        self.0.ended.notify_all();
+    }
+}
+
 impl Library {
     /// Starts the I/O thread.
     pub fn start() -> io::Result<Arc<Self>> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(LOOKUPS)
+            .build()?;
         let stop = Arc::new(Notify::new());
         let library = Arc::new(Self {
             handle: runtime.handle().clone(),
@@ -69,21 +85,15 @@ impl Library {
         &self.pool
     }
 
-    /// Runs a client's task on the I/O thread.
-    pub fn spawn_driver(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        struct Running(Arc<Library>);
-        impl Drop for Running {
-            fn drop(&mut self) {
-                lock(&self.0.io).drivers -= 1;
-                self.0.ended.notify_all();
-            }
-        }
+    /// Counts a client's task, for as long as it holds this.
+    pub fn running(self: &Arc<Self>) -> Running {
         lock(&self.io).drivers += 1;
-        let running = Running(Arc::clone(self));
-        self.handle.spawn(async move {
-            let _running = running;
-            task.await;
-        });
+        Running(Arc::clone(self))
+    }
+
+    /// Runs a client's task on the I/O thread. (Not within another one: a future that waits for a future holds it twice.)
+    pub fn spawn_driver(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(task);
     }
 
     /// The TLS configuration for these options. May read the platform's roots.

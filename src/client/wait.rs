@@ -140,6 +140,10 @@ impl Client {
             }
         };
         shared.watches.retain(|watch| watch.id != id);
+        if shared.watches.is_empty() {
+            // Whoever waits, waits rarely.
+            shared.watches = Vec::new();
+        }
         ended
     }
 

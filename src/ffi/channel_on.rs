@@ -57,7 +57,7 @@ pub unsafe extern "C" fn pond_channel_on_event(
         // SAFETY: strings in are NULL or NUL-terminated (rule 4).
         let pattern = unsafe { str_in(pattern, "pattern") }?;
         let pattern = Pattern::new(pattern).map_err(|error| failure_of(&error))?;
-        Ok(Selector::Event(pattern))
+        Ok(Selector::Event(Box::new(pattern)))
     };
     let body = || -> Answer {
         // SAFETY: `out` is NULL or writable (rule 3).

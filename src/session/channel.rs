@@ -46,7 +46,7 @@ pub(super) struct Channel {
     /// The event that brought the last list of users.
     pub users: Option<Event>,
     /// Why it is CLOSED or DECLINED.
-    pub end: Option<Failure>,
+    pub end: Option<Box<Failure>>,
 }
 
 impl Channel {
@@ -125,7 +125,7 @@ impl Session {
 
     /// Why a channel is CLOSED or DECLINED.
     pub fn channel_end(&self, id: ChannelId) -> Option<&Failure> {
-        self.channels.get(&id)?.end.as_ref()
+        self.channels.get(&id)?.end.as_deref()
     }
 
     /// The params of the next JOIN.
@@ -293,6 +293,8 @@ impl Session {
         self.timers.cancel(Timer::Join(id));
         self.set_channel_state(id, ChannelState::Joined, None);
         self.flush_early(id, rejoined);
+        // Many clients join and say nothing for long.
+        self.wire.rest();
         if let Some(channel) = self.channels.get_mut(&id) {
             let queue = std::mem::take(&mut channel.queue);
             for frame in queue {
@@ -348,7 +350,7 @@ impl Session {
         };
         channel.join = JoinPhase::None;
         channel.users = None;
-        channel.end = Some(failure.clone());
+        channel.end = Some(Box::new(failure.clone()));
         self.stats.discarded += channel.early.len() as u64;
         channel.early.clear();
         channel.early_bytes = 0;

@@ -48,8 +48,8 @@ impl Session {
         self.channels = old.channels;
         self.names = old.names;
         self.requests = old.requests;
-        self.gave_up = Some(failure.clone());
-        self.last_failure = Some(failure.clone());
+        self.gave_up = Some(Box::new(failure.clone()));
+        self.last_failure.clone_from(&self.gave_up);
         self.emit_client_error(failure, u32::MAX);
         if !was_resting {
             self.emit_state(from, Some(failure), in_doubt, 0, u32::MAX);

@@ -90,12 +90,12 @@ impl Session {
 
     /// Why nothing will be dialled any more, until the next `connect`.
     pub fn gave_up(&self) -> Option<&Failure> {
-        self.gave_up.as_ref()
+        self.gave_up.as_deref()
     }
 
     /// The newest failed dial or lost connection since the last CONNECTED.
     pub fn last_failure(&self) -> Option<&Failure> {
-        self.last_failure.as_ref()
+        self.last_failure.as_deref()
     }
 
     /// What the server called this connection.
@@ -335,13 +335,13 @@ impl Session {
         if retry_ms == u32::MAX {
             if !stopped {
                 self.wanted = false;
-                self.gave_up = Some(failure.clone());
+                self.gave_up = Some(Box::new(failure.clone()));
             }
         } else {
             self.link = Link::Waiting;
             self.timers.set(Timer::Retry, now + u64::from(retry_ms));
         }
-        self.last_failure = Some(failure.clone());
+        self.last_failure = Some(Box::new(failure.clone()));
         self.emit_state(from, Some(&failure), in_doubt, close_code, retry_ms);
         self.link_lost(unsent, &failure);
     }

@@ -94,8 +94,8 @@ pub struct Session {
     /// `connect` was asked for and neither `disconnect` nor giving up came since.
     wanted: bool,
     suspended: bool,
-    gave_up: Option<Failure>,
-    last_failure: Option<Failure>,
+    gave_up: Option<Box<Failure>>,
+    last_failure: Option<Box<Failure>>,
     /// Dials since the last CONNECTED.
     attempt: u32,
     /// Failures since the last stable connection: the exponent of the backoff.

@@ -168,7 +168,8 @@ impl Session {
         };
         let failure = channel
             .end
-            .clone()
+            .as_deref()
+            .cloned()
             .unwrap_or_else(|| Failure::new(fallback, "the channel has ended"));
         Err(Failure {
             status: fallback,

@@ -36,7 +36,7 @@ mod driver {
         1
     }
 
-    pub async fn run(client: Arc<Client>) {
+    pub async fn run(client: Arc<Client>, _running: super::library::Running) {
         drop(client);
     }
 }
@@ -53,6 +53,8 @@ pub mod library {
     use super::pool::Pool;
     use std::sync::Arc;
 
+    pub struct Running;
+
     #[derive(Default)]
     pub struct Library {
         pool: Arc<Pool>,
@@ -63,7 +65,11 @@ pub mod library {
             &self.pool
         }
 
-        pub fn spawn_driver(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        pub fn running(&self) -> Running {
+            Running
+        }
+
+        pub fn spawn_driver(&self, task: impl Future<Output = ()> + Send + 'static) {
             drop(task);
         }
     }
