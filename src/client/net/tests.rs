@@ -4,6 +4,7 @@ mod dialling;
 mod frames;
 mod links;
 mod outbox;
+mod records;
 mod secured;
 mod urls;
 

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio_rustls::client::TlsStream;
+
+use super::secured::Secured;
 
 /// A TCP stream that never writes vectored: `writev` has no flag against SIGPIPE, `send` has. Other threads may write to it, see
 /// [`Writer`](super::writer::Writer).
@@ -65,7 +66,7 @@ impl AsyncWrite for Socket {
 #[derive(Debug)]
 pub(super) enum Transport {
     Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<Secured>),
 }
 
 impl AsyncRead for Transport {

@@ -17,10 +17,10 @@ use super::links::fill;
 use super::*;
 
 /// An authority made for one test.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Authority {
+    pub(super) fn new() -> Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Each has a name of its own: two of one name would be taken for one with a forged signature.
@@ -40,7 +40,7 @@ impl Authority {
     }
 
     /// A certificate and its key.
-    fn issue(&self, name: &str) -> (String, String) {
+    pub(super) fn issue(&self, name: &str) -> (String, String) {
         self.issue_with(name, |_| {})
     }
 
@@ -51,7 +51,7 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
 
-    fn trusted(&self) -> TlsOptions {
+    pub(super) fn trusted(&self) -> TlsOptions {
         TlsOptions {
             ca_pem: vec![self.pem()],
             ..TlsOptions::default()
@@ -256,7 +256,7 @@ async fn each_version_of_tls_is_spoken() {
     }
 }
 
-fn parts((cert, key): &(String, String)) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+pub(super) fn parts((cert, key): &(String, String)) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let chain = CertificateDer::pem_slice_iter(cert.as_bytes())
         .map(Result::unwrap)
         .collect();
