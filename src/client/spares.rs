@@ -7,23 +7,22 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
-use crate::session::{Event, Spare};
+use crate::session::{Event, Spares};
 
-/// How many of them a thread collects before it gives them away.
+/// How many of them a thread collects before it gives them away, or how much text in large ones.
 const BATCH: usize = 32;
-/// The most that wait to be used again: a megabyte.
-const KEPT: usize = 2048;
+const BATCH_TEXT: usize = 128 * 1024;
 
 /// In debug builds, which are those that are run under tools that watch memory, off: they could not tell any more who uses an
 /// event that is freed.
 static ON: AtomicBool = AtomicBool::new(!cfg!(debug_assertions));
-static POOL: Mutex<Vec<Spare>> = Mutex::new(Vec::new());
+static POOL: Mutex<Spares> = Mutex::new(Spares::new());
 
 thread_local! {
     /// Of events that this thread was the last to hold.
-    static COLLECTED: RefCell<Vec<Spare>> = const { RefCell::new(Vec::new()) };
+    static COLLECTED: RefCell<Spares> = const { RefCell::new(Spares::new()) };
     /// What this thread has to make events of.
-    static SUPPLY: Cell<Vec<Spare>> = const { Cell::new(Vec::new()) };
+    static SUPPLY: Cell<Spares> = const { Cell::new(Spares::new()) };
 }
 
 /// Whether blocks are used again.
@@ -31,7 +30,7 @@ pub fn set_on(on: bool) {
     ON.store(on, Ordering::Relaxed);
 }
 
-fn pool() -> Option<MutexGuard<'static, Vec<Spare>>> {
+fn pool() -> Option<MutexGuard<'static, Spares>> {
     match POOL.try_lock() {
         Ok(pool) => Some(pool),
         Err(TryLockError::Poisoned(pool)) => Some(pool.into_inner()),
@@ -45,29 +44,25 @@ pub fn give(event: Event) {
     if !ON.load(Ordering::Relaxed) {
         return;
     }
-    if let Some(spare) = event.into_spare() {
-        // At the end of a thread it just goes.
-        let _ = COLLECTED.try_with(|collected| {
-            if let Ok(mut collected) = collected.try_borrow_mut() {
-                collected.push(spare);
-                if collected.len() >= BATCH {
-                    give_away(&mut collected);
-                }
+    // At the end of a thread it just goes.
+    let _ = COLLECTED.try_with(|collected| {
+        if let Ok(mut collected) = collected.try_borrow_mut() {
+            collected.keep(event);
+            if collected.len() >= BATCH || collected.large_text() >= BATCH_TEXT {
+                give_away(&mut collected);
             }
-        });
-    }
+        }
+    });
 }
 
 #[cold]
-fn give_away(collected: &mut Vec<Spare>) {
+fn give_away(collected: &mut Spares) {
     let full = match pool() {
         Some(mut pool) => {
-            if pool.len() < KEPT {
-                pool.append(collected);
-            }
+            pool.append(collected);
             true
         }
-        None => collected.len() >= 4 * BATCH,
+        None => collected.len() >= 4 * BATCH || collected.large_text() >= 4 * BATCH_TEXT,
     };
     if full {
         collected.clear();
@@ -76,23 +71,16 @@ fn give_away(collected: &mut Vec<Spare>) {
 
 /// Supplies a session, for as long as it reads.
 #[inline(never)]
-pub fn lend(spares: &mut Vec<Spare>) {
+pub fn lend(spares: &mut Spares) {
     *spares = SUPPLY.try_with(Cell::take).unwrap_or_default();
-    // Those that came back last are used first, for they are still in the processor's caches.
-    if spares.len() < KEPT
-        && let Some(mut pool) = pool()
-    {
-        if spares.is_empty() {
-            std::mem::swap(spares, &mut pool);
-        } else {
-            spares.append(&mut pool);
-        }
+    if let Some(mut pool) = pool() {
+        spares.append(&mut pool);
     }
 }
 
 /// What a session has not used supplies the next one.
 #[inline(never)]
-pub fn take_back(spares: &mut Vec<Spare>) {
+pub fn take_back(spares: &mut Spares) {
     let left = std::mem::take(spares);
     let _ = SUPPLY.try_with(|supply| supply.set(left));
 }
@@ -100,7 +88,7 @@ pub fn take_back(spares: &mut Vec<Spare>) {
 /// Nothing is kept any more.
 pub fn clear() {
     if let Some(mut pool) = pool() {
-        *pool = Vec::new();
+        *pool = Spares::new();
     }
 }
 
@@ -110,7 +98,10 @@ mod tests {
     use crate::protocol::parse_frame;
     use crate::session::EventMut;
 
-    fn event(from: &mut Vec<Spare>) -> Event {
+    /// The most that are kept, in one place.
+    const MOST: usize = 2048;
+
+    fn event(from: &mut Spares) -> Event {
         let frame = r#"{"action":"BROADCAST","event":"e","channelName":"/c","payload":{}}"#;
         let usual = parse_frame(frame).next_usual().unwrap();
         EventMut::message(frame, &usual, 1, from).freeze()
@@ -119,19 +110,19 @@ mod tests {
     // One test, for the pool is the process's: others may use it meanwhile, as soon as it is on.
     #[test]
     fn what_is_given_is_lent_and_bounded() {
-        let mut spares = Vec::new();
+        let mut spares = Spares::new();
         set_on(false);
         give(event(&mut spares));
         COLLECTED.with_borrow(|collected| assert!(collected.is_empty(), "it is off"));
         set_on(true);
-        for _ in 0..4 * KEPT {
+        for _ in 0..4 * MOST {
             give(event(&mut spares));
         }
         COLLECTED.with_borrow(|collected| assert!(collected.len() < 4 * BATCH));
         std::thread::spawn(|| {
-            let mut lent = Vec::new();
+            let mut lent = Spares::new();
             lend(&mut lent);
-            assert!((BATCH..KEPT + 4 * BATCH).contains(&lent.len()), "{} blocks", lent.len());
+            assert!((BATCH..MOST + 4 * BATCH).contains(&lent.len()), "{} blocks", lent.len());
             let before = lent.len();
             drop(event(&mut lent));
             take_back(&mut lent);
@@ -143,7 +134,7 @@ mod tests {
         .unwrap();
         let held = event(&mut spares);
         let other = held.clone();
-        COLLECTED.with_borrow_mut(Vec::clear);
+        COLLECTED.with_borrow_mut(Spares::clear);
         give(held);
         COLLECTED.with_borrow(|collected| assert!(collected.is_empty(), "somebody else holds it"));
         give(other);

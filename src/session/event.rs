@@ -6,6 +6,7 @@ use std::ops::{Deref, DerefMut};
 
 use triomphe::{Arc, HeaderSlice, HeaderWithLength, ThinArc, UniqueArc};
 
+use super::spare::{Spare, Spares, USUAL};
 use super::status::Failure;
 use crate::protocol::{Span, Usual};
 
@@ -146,20 +147,7 @@ impl Head {
     }
 }
 
-type Block = HeaderSlice<HeaderWithLength<Head>, [u8]>;
-
-/// Bytes of text in a block that is used again: most frames fit, and the whole is 512 bytes as allocators count.
-const SPARE_TEXT: usize = 304;
-
-/// The block of an event that is over, for the next one.
-pub struct Spare(UniqueArc<Block>);
-
-impl std::fmt::Debug for Spare {
-    // What it held may be secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Spare")
-    }
-}
+pub(super) type Block = HeaderSlice<HeaderWithLength<Head>, [u8]>;
 
 /// One event, shared by reference count: a pointer to its only allocation. It does not change any more.
 #[derive(Clone)]
@@ -208,17 +196,9 @@ impl Event {
         self.text_bytes as usize
     }
 
-    /// Its block, to be used again, if nobody else holds the event and the block is of the size that is.
-    #[inline]
-    pub fn into_spare(mut self) -> Option<Spare> {
-        if self.attachment.is_some() {
-            let mut tied = None;
-            self.edit(|head| tied = head.attachment.take());
-        }
-        if self.0.slice.len() != SPARE_TEXT || self.attachment.is_some() {
-            return None;
-        }
-        Arc::try_unique(Arc::from_thin(self.0)).ok().map(Spare)
+    /// Bytes of text that its block has room for.
+    pub(super) fn capacity(&self) -> usize {
+        self.0.slice.len()
     }
 
     /// Changes the numbers while nobody else holds the event. False: it is shared and stays as it is.
@@ -283,7 +263,12 @@ impl EventMut {
 
     /// An event of an inbound frame: one copy of its text, in which NULs take the place of the delimiters behind the parts.
     /// A part that is no slice of `text` (decoded escapes) is appended, unless it is empty. No two parts may touch.
-    pub fn from_frame<const N: usize>(kind: EventKind, text: &str, parts: [(Field, Option<&str>); N]) -> Self {
+    pub fn from_frame<const N: usize>(
+        kind: EventKind,
+        text: &str,
+        parts: [(Field, Option<&str>); N],
+        spares: &mut Spares,
+    ) -> Self {
         let mut spans = [Span::ABSENT; FIELDS];
         let mut appended = 0;
         for (field, part) in parts {
@@ -295,7 +280,7 @@ impl EventMut {
             }
         }
         let mut event = if appended == 0 {
-            Self::with_block(kind, spans, text.as_bytes())
+            Self::in_spare(Head::new(kind, spans, text.as_bytes()), text, spares)
         } else {
             let mut block = BlockBuilder::with_capacity(text.len() + appended);
             block.bytes.extend_from_slice(text.as_bytes());
@@ -324,7 +309,7 @@ impl EventMut {
     /// A message event of a frame whose parts are known: one copy of the text, in which NULs take the place of the
     /// delimiters behind the parts. In a spare block, if there is one and the text fits.
     #[inline(always)]
-    pub fn message(text: &str, usual: &Usual<'_>, channel: u64, spares: &mut Vec<Spare>) -> Self {
+    pub fn message(text: &str, usual: &Usual<'_>, channel: u64, spares: &mut Spares) -> Self {
         const NONE: Span = Span::ABSENT;
         // In the order of the fields. Written out, as below: loops would not be unrolled, and this is done for each message.
         let (name, payload) = (usual.event(), usual.payload());
@@ -333,19 +318,7 @@ impl EventMut {
         let mut head = Head::new(EventKind::Message, spans, text.as_bytes());
         head.channel = channel;
         head.frame_bytes = head.text_bytes;
-        let mut event = if text.len() > SPARE_TEXT {
-            Self::with_head(head, text.as_bytes())
-        } else {
-            let mut event = match spares.pop() {
-                Some(spare) => Self(spare.0),
-                None => Self::unused(),
-            };
-            *event = head;
-            if let Some(start) = event.0.slice.get_mut(..text.len()) {
-                start.copy_from_slice(text.as_bytes());
-            }
-            event
-        };
+        let mut event = Self::in_spare(head, text, spares);
         let block = &mut event.0.slice;
         let mut end = |span: Span| {
             // Where an absent one would end is the frame's bracket, which nobody reads.
@@ -364,11 +337,25 @@ impl EventMut {
         Self::with_head(Head::new(kind, spans, bytes), bytes)
     }
 
-    /// A block that can be used again and was not yet.
+    /// The text in a block that is used again, if there is one that fits.
+    #[inline(always)]
+    fn in_spare(head: Head, text: &str, spares: &mut Spares) -> Self {
+        let Some(spare) = spares.take(text.len()) else {
+            return Self::with_head(head, text.as_bytes());
+        };
+        let mut event = Self(spare.0);
+        *event = head;
+        if let Some(start) = event.0.slice.get_mut(..text.len()) {
+            start.copy_from_slice(text.as_bytes());
+        }
+        event
+    }
+
+    /// A usual block that was not used yet.
     #[cold]
     #[inline(never)]
-    fn unused() -> Self {
-        Self::with_block(EventKind::Message, [Span::ABSENT; FIELDS], &[0; SPARE_TEXT])
+    pub(super) fn unused() -> Spare {
+        Spare(Self::with_block(EventKind::Message, [Span::ABSENT; FIELDS], &[0; USUAL]).0)
     }
 
     #[inline]
@@ -471,7 +458,7 @@ mod tests {
     fn a_spare_block_is_of_the_size_that_its_text_was_chosen_for() {
         // With the count, the length, and the eight bytes that an allocator needs.
         #[cfg(target_pointer_width = "64")]
-        assert!(size_of::<Head>() + SPARE_TEXT + 24 <= 512);
+        assert!(size_of::<Head>() + USUAL + 24 <= 512);
     }
 
     #[test]
@@ -485,7 +472,7 @@ mod tests {
             (Field::RequestId, Some("")),
             (Field::Users, None),
         ];
-        let event = EventMut::from_frame(EventKind::Message, text, parts).freeze();
+        let event = EventMut::from_frame(EventKind::Message, text, parts, &mut Spares::new()).freeze();
         assert_eq!(event.text(Field::Name), Some("e"));
         assert_eq!(event.bytes_with_nul(Field::Payload), Some(&b"{\"a\":1}\0"[..]));
         assert_eq!(event.bytes_with_nul(Field::ChannelName), Some(&b"/c\0"[..]));
@@ -502,12 +489,18 @@ mod tests {
     #[test]
     fn a_part_without_a_delimiter_behind_it_is_copied() {
         let text = "ab";
-        let event = EventMut::from_frame(EventKind::Message, text, [(Field::Name, Some(&text[1..]))]).freeze();
+        let event = EventMut::from_frame(
+            EventKind::Message,
+            text,
+            [(Field::Name, Some(&text[1..]))],
+            &mut Spares::new(),
+        )
+        .freeze();
         assert_eq!(event.bytes_with_nul(Field::Name), Some(&b"b\0"[..]));
     }
 
     /// A message whose parts are these.
-    fn message(payload: &str, request_id: &str, spares: &mut Vec<Spare>) -> (String, Event) {
+    fn message(payload: &str, request_id: &str, spares: &mut Spares) -> (String, Event) {
         let frame = format!(
             r#"{{"action":"BROADCAST","event":"e","channelName":"/c","requestId":"{request_id}","payload":{{"a":"{payload}"}}}}"#
         );
@@ -528,10 +521,10 @@ mod tests {
 
     #[test]
     fn a_block_that_is_used_again_shows_nothing_of_what_it_held() {
-        let mut spares = Vec::new();
+        let mut spares = Spares::new();
         let (_, first) = message(&"secret ".repeat(30), "first", &mut spares);
         let block = first.as_thin().as_ptr();
-        spares.push(first.into_spare().unwrap());
+        spares.keep(first);
         let (frame, second) = message("b", "second", &mut spares);
         assert_eq!(second.as_thin().as_ptr(), block);
         assert!(spares.is_empty());
@@ -562,22 +555,64 @@ mod tests {
 
     #[test]
     fn only_the_last_holder_makes_a_block_a_spare_one() {
-        let mut spares = Vec::new();
+        let mut spares = Spares::new();
         let (_, first) = message("a", "id", &mut spares);
-        assert!(first.clone().into_spare().is_none(), "somebody else holds it");
+        spares.keep(first.clone());
+        assert!(spares.is_empty(), "somebody else holds it");
         let mut first = first;
         assert!(first.edit(|head| head.attachment = Some(Box::new(Tied))));
-        let tied = first.clone();
-        assert!(tied.into_spare().is_none());
+        spares.keep(first.clone());
+        assert!(spares.is_empty());
         assert!(
             first.attachment.is_some(),
             "what is tied to it stays with those who hold it"
         );
-        let spare = first.into_spare().unwrap();
+        spares.keep(first);
+        let spare = spares.take(1).unwrap();
         assert!(spare.0.header.header.attachment.is_none(), "it goes with the last one");
-        let (_, long) = message(&"x".repeat(SPARE_TEXT), "id", &mut spares);
-        assert!(long.into_spare().is_none(), "it is of its own size");
-        assert!(EventMut::new(EventKind::Dropped).freeze().into_spare().is_none());
+        spares.keep(EventMut::new(EventKind::Dropped).freeze());
+        assert!(spares.is_empty(), "it has no room for text");
+    }
+
+    #[test]
+    fn a_large_block_is_used_again_for_what_fills_half_of_it() {
+        let mut spares = Spares::new();
+        let (_, first) = message(&"secret ".repeat(200), "id", &mut spares);
+        let (block, size) = (first.as_thin().as_ptr(), first.block_len());
+        spares.keep(first);
+        assert_eq!((spares.len(), spares.large_text()), (1, size));
+        let (_, small) = message("a", "id", &mut spares);
+        assert_eq!(spares.len(), 1, "it is for large ones");
+        let (_, second) = message(&"b".repeat(1000), "id", &mut spares);
+        assert_eq!(second.as_thin().as_ptr(), block);
+        assert_eq!((spares.len(), spares.large_text()), (0, 0));
+        for payload in [400, 2000] {
+            let (_, other) = message(&"c".repeat(1000), "id", &mut spares);
+            spares.keep(other);
+            let (_, fresh) = message(&"d".repeat(payload), "id", &mut spares);
+            assert!(spares.is_empty(), "one that does not fit goes");
+            assert_eq!(fresh.capacity(), fresh.block_len());
+        }
+        drop((small, second));
+    }
+
+    #[test]
+    fn what_is_kept_of_large_blocks_is_bounded() {
+        let (mut kept, mut more) = (Spares::new(), Spares::new());
+        for _ in 0..100 {
+            for _ in 0..4 {
+                let (_, event) = message(&"x".repeat(50_000), "id", &mut Spares::new());
+                more.keep(event);
+            }
+            kept.append(&mut more);
+            more.clear();
+            assert_eq!(more.large_text(), 0);
+        }
+        assert!((1 << 20..2 << 20).contains(&kept.large_text()), "{}", kept.large_text());
+        let (_, event) = message(&"x".repeat(300_000), "id", &mut Spares::new());
+        let before = kept.len();
+        kept.keep(event);
+        assert_eq!(kept.len(), before, "it is too large");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::config::Time;
 use super::event::{EventKind, EventMut, Field};
 use super::link::Link;
+use super::spare::Spares;
 use super::status::{self, ChannelState, Failure};
 use super::{ChannelId, Session};
 use crate::protocol::{
@@ -28,14 +29,14 @@ fn server_failure(status: i32, envelope: &Envelope<'_>) -> Failure {
 }
 
 /// An event that carries a frame's name and payload in one copy of its bytes.
-pub(super) fn message_event(kind: EventKind, envelope: &Envelope<'_>) -> EventMut {
+pub(super) fn message_event(kind: EventKind, envelope: &Envelope<'_>, spares: &mut Spares) -> EventMut {
     let parts = [
         (Field::Name, Some(&*envelope.event)),
         (Field::ChannelName, Some(&*envelope.channel)),
         (Field::RequestId, envelope.request_id.as_deref()),
         (Field::Payload, envelope.payload),
     ];
-    EventMut::from_frame(kind, envelope.text, parts)
+    EventMut::from_frame(kind, envelope.text, parts, spares)
 }
 
 impl Session {
@@ -235,7 +236,7 @@ impl Session {
                 None => self.client_error_from_frame(&server_failure(status::SERVER, envelope), envelope.text.len()),
             }
         } else {
-            let event = message_event(EventKind::ClientMessage, envelope);
+            let event = message_event(EventKind::ClientMessage, envelope, &mut self.spares);
             self.emit(event);
         }
     }
@@ -255,7 +256,7 @@ impl Session {
                 }
             }
             Action::System | Action::Broadcast => {
-                let event = message_event(EventKind::Message, envelope);
+                let event = message_event(EventKind::Message, envelope, &mut self.spares);
                 self.for_members(id, event);
             }
             Action::Presence => match self.presence_event(envelope) {

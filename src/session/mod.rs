@@ -19,6 +19,7 @@ mod pending;
 mod presence;
 mod random;
 mod requests;
+mod spare;
 pub mod status;
 mod timers;
 mod wire;
@@ -36,9 +37,10 @@ use timers::{Timer, Timers};
 use wire::Wire;
 
 pub use config::{Config, Overflow, Time};
-pub use event::{Attached, Attachment, Event, EventKind, EventMut, Field, Spare, Waiting};
+pub use event::{Attached, Attachment, Event, EventKind, EventMut, Field, Waiting};
 pub use fatal::{failed_reply, panic_failure};
 pub use link::{GOODBYE, LinkEnd};
+pub use spare::Spares;
 pub use status::{ChannelState, ClientState, Failure};
 
 /// A channel of this session. Never used again after the channel is closed for good.
@@ -118,7 +120,7 @@ pub struct Session {
     events: VecDeque<Event>,
     /// Of them, while none is taken.
     broadcasts: Broadcasts,
-    spares: Vec<Spare>,
+    spares: Spares,
     /// Of an earlier inbound frame, most often that of the next one, too.
     shape: Shape,
     actions: VecDeque<Action>,
@@ -155,7 +157,7 @@ impl Session {
             writable_wanted: BTreeSet::new(),
             events: VecDeque::new(),
             broadcasts: Broadcasts::default(),
-            spares: Vec::new(),
+            spares: Spares::new(),
             shape: Shape::default(),
             actions: VecDeque::new(),
             stats: Stats::default(),
@@ -222,7 +224,7 @@ impl Session {
     }
 
     /// Blocks for events to come. Without any, each event gets one of its own.
-    pub fn spares(&mut self) -> &mut Vec<Spare> {
+    pub fn spares(&mut self) -> &mut Spares {
         &mut self.spares
     }
 

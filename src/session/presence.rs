@@ -16,7 +16,7 @@ impl Session {
     }
 
     /// The event of a presence frame; one without a list of its own gets its users when it is delivered.
-    pub(super) fn presence_event(&self, envelope: &Envelope<'_>) -> Option<EventMut> {
+    pub(super) fn presence_event(&mut self, envelope: &Envelope<'_>) -> Option<EventMut> {
         let kind = presence_kind(&envelope.event)?;
         let parts = envelope.presence_parts();
         let parts = [
@@ -24,7 +24,7 @@ impl Session {
             (Field::Changed, parts.changed),
             (Field::Users, parts.users),
         ];
-        let mut event = EventMut::from_frame(EventKind::Presence, envelope.text, parts);
+        let mut event = EventMut::from_frame(EventKind::Presence, envelope.text, parts, &mut self.spares);
         event.presence_kind = kind as i32;
         Some(event)
     }

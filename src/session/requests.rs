@@ -112,7 +112,7 @@ impl Session {
 
     pub(super) fn reply(&mut self, number: u64, envelope: &Envelope<'_>) {
         if let Some(place) = self.requests.place(number) {
-            let mut event = super::inbound::message_event(EventKind::Reply, envelope);
+            let mut event = super::inbound::message_event(EventKind::Reply, envelope, &mut self.spares);
             event.channel = self.tag_at(place);
             self.answered(number, place, event);
         }
