@@ -16,6 +16,7 @@ use crate::session::{self, Action, ClientState, Failure, Time, status};
 use super::core::{Client, Shared};
 use super::library::Running;
 use super::net::{DialError, DialErrorKind, Inbound, Link, LinkEnd, dial};
+use super::queue::News;
 use super::report;
 use super::spares;
 use super::sync::lock;
@@ -24,6 +25,10 @@ use super::sync::lock;
 const BATCH: u32 = 1024;
 /// Bytes that may wait in the link's own buffer before no more frames are taken from the session.
 const WRITE_MARK: usize = 128 * 1024;
+/// While the socket has more than one read takes, whoever takes events is told of several reads at once: of so many, or of the one
+/// with which there are so many messages.
+const UNTOLD_READS: u32 = 4;
+const UNTOLD_MESSAGES: u32 = 128;
 /// Who has sent more frames than this in one turn is taken to go on: an answer or two, or a window of requests, is not that.
 const STREAM: u32 = 64;
 
@@ -51,6 +56,13 @@ enum Io {
     Ended(LinkEnd),
 }
 
+/// Reads, and messages from them, that wait in the queue.
+#[derive(Default)]
+struct Untold {
+    reads: u32,
+    messages: u32,
+}
+
 struct Driver {
     client: Arc<Client>,
     tag: u64,
@@ -68,6 +80,8 @@ struct Driver {
     streams: bool,
     /// The system takes no more for now.
     blocked: bool,
+    /// What nobody is told of yet: the next turn comes at once, and may bring more.
+    untold: Untold,
     /// The life of the session that the link belongs to.
     life: u32,
     /// When the next turn is due. It is not put off when a deadline is: one turn too many costs less than a new alarm for each
@@ -114,6 +128,7 @@ async fn drive(client: Arc<Client>) {
         lingers: false,
         streams: false,
         blocked: false,
+        untold: Untold::default(),
         life: 0,
         wakes_at: None,
         clock: None,
@@ -124,6 +139,8 @@ async fn drive(client: Arc<Client>) {
         if driver.lingers {
             std::thread::yield_now();
             came = Came::Other;
+        } else if driver.untold.reads > 0 {
+            came = driver.look().await.map_or(Came::Other, Came::Io);
         } else if driver.streams {
             came = driver.stream().await;
         } else {
@@ -139,6 +156,7 @@ impl Driver {
         let mut shared = lock(&client.shared);
         let shared_now = &mut *shared;
         shared_now.driver.asleep = false;
+        let before = std::mem::take(&mut self.untold);
         let now = client.now();
         crate::inject::point("driver");
         if self.follow(shared_now) {
@@ -147,7 +165,7 @@ impl Driver {
                 link.take_over(writer);
             }
             match came {
-                Came::Io(io) => self.io(shared_now, io, now),
+                Came::Io(io) => self.io(shared_now, io, before, now),
                 Came::Dialled(result) => self.dialled(shared_now, *result, now),
                 Came::Other => {}
             }
@@ -168,11 +186,19 @@ impl Driver {
         self.lingers = std::mem::take(&mut shared_now.answers) > 1 && !over;
         self.streams = took > STREAM && !self.blocked && !over;
         self.blocked = false;
+        if self.lingers || self.streams || over || self.room == 0 {
+            self.untold = Untold::default();
+        }
+        let tells = self.untold.reads == 0;
         let driver = &mut shared_now.driver;
-        driver.asleep = !self.lingers && !self.streams;
+        driver.asleep = !self.lingers && !self.streams && tells;
         driver.wakes_at = self.wakes_at;
         driver.link_rests = self.room > 0 && self.link.as_ref().is_some_and(Link::lets_write);
-        let news = std::mem::take(&mut shared.queue_news);
+        let news = if tells {
+            std::mem::take(&mut shared.queue_news)
+        } else {
+            News::default()
+        };
         client.unlock_announcing(shared, false, news);
         if state != self.told {
             self.told = state;
@@ -311,17 +337,19 @@ impl Driver {
         }
     }
 
+    /// What the socket has now, if anything.
+    async fn look(&mut self) -> Option<Io> {
+        poll_fn(|cx| match pin!(poll_link(&mut self.link, self.room)).poll(cx) {
+            Poll::Ready(io) => Poll::Ready(Some(io)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
     /// Writes what was taken and lets others run, but does not sleep: on one core each waking would cost the sender its turn, and
     /// lead to a small write.
     async fn stream(&mut self) -> Came {
-        let mut io = None;
-        poll_fn(|cx| {
-            if let Poll::Ready(ready) = pin!(poll_link(&mut self.link, self.room)).poll(cx) {
-                io = Some(ready);
-            }
-            Poll::Ready(())
-        })
-        .await;
+        let io = self.look().await;
         self.blocked = io.is_none();
         match io {
             Some(io @ (Io::Read | Io::Ended(_))) => Came::Io(io),
@@ -348,10 +376,10 @@ impl Driver {
         }
     }
 
-    fn io(&mut self, shared: &mut Shared, io: Io, now: Time) {
+    fn io(&mut self, shared: &mut Shared, io: Io, untold: Untold, now: Time) {
         self.account(shared);
         match io {
-            Io::Read => self.read(shared, now),
+            Io::Read => self.read(shared, untold, now),
             Io::Flushed => {}
             Io::Ended(end) => {
                 let (failure, code) = describe(end);
@@ -361,14 +389,14 @@ impl Driver {
     }
 
     /// Feeds the session a batch of what was read.
-    fn read(&mut self, shared: &mut Shared, now: Time) {
+    fn read(&mut self, shared: &mut Shared, untold: Untold, now: Time) {
         let Some(link) = &mut self.link else {
             return;
         };
         let Shared { session, traffic, .. } = shared;
         session.traffic(now);
         spares::lend(session.spares());
-        link.take(self.room, |inbound| match inbound {
+        let count = link.take(self.room, |inbound| match inbound {
             Inbound::Text(text) => session.text_frame(text, now),
             Inbound::Binary(bytes) => session.binary_frame(bytes, now),
             Inbound::Pong(payload) => {
@@ -381,6 +409,10 @@ impl Driver {
             }
             Inbound::Ping => {}
         });
+        let (reads, messages) = (untold.reads + 1, untold.messages + count);
+        if link.has_more() && reads < UNTOLD_READS && messages < UNTOLD_MESSAGES {
+            self.untold = Untold { reads, messages };
+        }
         spares::take_back(session.spares());
     }
 

@@ -81,6 +81,8 @@ pub struct Link {
     decoder: Decoder,
     /// Read and not yet decoded.
     incoming: Incoming,
+    /// The last read filled the whole buffer.
+    full: bool,
     out: Outbox,
     /// The transport may hold something back: TLS does.
     unflushed: bool,
@@ -116,6 +118,7 @@ impl Link {
             decoder: Decoder::new(max_message_in),
             bytes_in: head.len() as u64,
             incoming: Incoming::own(head),
+            full: false,
             out: Outbox::new(),
             unflushed: false,
             closing: false,
@@ -149,6 +152,7 @@ impl Link {
         let mut buf = ReadBuf::new(self.incoming.space());
         let read = Pin::new(&mut self.transport).poll_read(cx, &mut buf);
         let count = buf.filled().len();
+        self.full = buf.remaining() == 0;
         self.incoming.filled(count);
         self.end = Some(match read {
             Poll::Ready(Ok(())) if count > 0 => {
@@ -167,6 +171,11 @@ impl Link {
             }
         });
         self.poll_read(cx)
+    }
+
+    /// More waits in the system, most likely, than was read.
+    pub fn has_more(&self) -> bool {
+        self.full
     }
 
     /// Hands out up to `max` of the messages that were read; answers how many.

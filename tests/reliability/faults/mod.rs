@@ -4,6 +4,7 @@
 #[cfg(feature = "inject")]
 mod lookup;
 
+mod bursts;
 mod handshake;
 mod hostile;
 mod memory;
