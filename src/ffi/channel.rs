@@ -159,6 +159,22 @@ pub unsafe extern "C" fn pond_channel_presence(
     })
 }
 
+/// The channel and the checked message of whoever sends or asks.
+///
+/// # Safety
+/// Pairs in are as rule 4 asks, for as long as what comes out is used.
+#[inline]
+unsafe fn addressed<'a>(
+    channel: *mut pond_channel,
+    (event, event_len): (*const c_char, usize),
+    (payload, payload_len): (*const c_char, usize),
+) -> Result<(Arc<Channel>, &'a str, &'a str), Failure> {
+    let channel = global::channel(channel as u64)?;
+    // SAFETY: the caller's promise.
+    let (event, payload) = unsafe { message_in(event, event_len, payload, payload_len) }?;
+    Ok((channel, event, payload))
+}
+
 /// # Safety
 /// `error` is NULL or writable (rule 2), pairs in are as rule 4 asks.
 #[inline(never)]
@@ -173,8 +189,7 @@ unsafe fn send(
     // SAFETY: the caller's promises.
     unsafe {
         guard_error_here(error, || {
-            let channel = global::channel(channel as u64)?;
-            let (event, payload) = message_in(event, event_len, payload, payload_len)?;
+            let (channel, event, payload) = addressed(channel, (event, event_len), (payload, payload_len))?;
             channel.client.send(channel.id, event, payload)?;
             Ok(status::OK)
         })
@@ -235,8 +250,7 @@ pub unsafe extern "C" fn pond_channel_send_volatile(
     // SAFETY: `error` is NULL or writable (rule 2), pairs in are as rule 4 asks.
     unsafe {
         guard_error(error, || {
-            let channel = global::channel(channel as u64)?;
-            let (event, payload) = message_in(event, event_len, payload, payload_len)?;
+            let (channel, event, payload) = addressed(channel, (event, event_len), (payload, payload_len))?;
             let id = channel.id;
             let sent = channel
                 .client
@@ -272,8 +286,7 @@ unsafe fn request(asks: &Asks, incoming: Incoming, error: *mut *mut pond_error) 
     unsafe {
         guard_error_here(error, || {
             ticket(0);
-            let channel = global::channel(asks.channel as u64)?;
-            let (event, payload) = message_in(asks.event.0, asks.event.1, asks.payload.0, asks.payload.1)?;
+            let (channel, event, payload) = addressed(asks.channel, asks.event, asks.payload)?;
             if !incoming.has_function() && !channel.client.has_program_queue() {
                 return Err(invalid(
                     "fn is NULL, and the client has no queue to pull the reply from",
