@@ -13,7 +13,7 @@ use super::event;
 use super::global::{self, Channel, Object};
 use super::guard::{guard, guard_error, guard_error_here, guard_free};
 use super::input::{invalid, message_in, message_str_in, object_in, out_zeroed, str_len};
-use super::json::put_string;
+use super::strings::put_string;
 use super::types::{pond_channel, pond_destroy_fn, pond_error, pond_event, pond_event_fn};
 
 fn on(channel: *mut pond_channel, act: impl FnOnce(&Channel) -> Result<(), Failure>) -> i32 {

@@ -8,7 +8,7 @@ use crate::protocol::Pattern;
 use super::callback::Incoming;
 use super::guard::{Answer, guard};
 use super::input::failure_of;
-use super::json::str_in;
+use super::strings::str_in;
 use super::subscribe::on_channel;
 use super::types::{pond_channel, pond_destroy_fn, pond_event_fn, pond_subscription};
 

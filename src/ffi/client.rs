@@ -13,8 +13,8 @@ use super::callback::Incoming;
 use super::global::{self, Channel, Object, global};
 use super::guard::{Answer, guard, guard_error, guard_free};
 use super::input::{invalid, maybe_object_in, maybe_str_in, name_in, object_in, out_zeroed};
-use super::json::{put_string, str_in};
 use super::options::{copy_of, header_in};
+use super::strings::{put_string, str_in};
 use super::subscribe::on_client;
 use super::types::{
     pond_channel, pond_client, pond_destroy_fn, pond_error, pond_event_fn, pond_options, pond_subscription,

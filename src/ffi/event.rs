@@ -12,7 +12,7 @@ use crate::session::{Event, Failure, Field, status};
 
 use super::error::lend;
 use super::guard::{guard, guard_value};
-use super::json::str_in;
+use super::strings::str_in;
 use super::types::{pond_channel, pond_client, pond_event};
 
 /// The event as a handler sees it: valid as long as somebody holds it.

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char};
 use crate::protocol::{CheckError, check};
 use crate::session::{Failure, status};
 
-use super::json::{pair_in, str_in};
+use super::strings::{pair_in, str_in};
 
 /// A failed check as a failure.
 pub fn failure_of(error: &CheckError) -> Failure {

@@ -23,5 +23,6 @@ mod log;
 pub mod options;
 mod os;
 pub mod queue;
+pub mod strings;
 pub mod subscribe;
 pub mod types;

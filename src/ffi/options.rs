@@ -12,7 +12,7 @@ use crate::session::{Config, Failure, Overflow, status};
 use super::global::{self, Object, global};
 use super::guard::{guard, guard_free};
 use super::input::{invalid, maybe_str_in, out_zeroed};
-use super::json::str_in;
+use super::strings::str_in;
 use super::types::{pond_options, pond_queue};
 
 /// The largest time that an option takes, in milliseconds: 24 days, which every timer of every platform can do.
