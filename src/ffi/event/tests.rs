@@ -1,3 +1,4 @@
+use super::view::{pond_event_read, pond_event_view};
 use super::*;
 use crate::client::{Callback, Completion};
 use crate::session::{EventKind, EventMut};
