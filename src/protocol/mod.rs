@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod envelope;
+pub mod frames;
 pub mod payload;
 pub mod route;
 pub(crate) mod scan;
@@ -11,7 +12,8 @@ pub mod usual;
 pub mod write;
 
 pub use check::{CheckError, DEFAULT_MAX_OUT, MAX_NESTING};
-pub use envelope::{Action, Envelope, FrameError, Frames, parse_frame, parse_frame_as};
+pub use envelope::{Action, Envelope};
+pub use frames::{FrameError, Frames, parse_frame, parse_frame_as};
 pub use payload::{
     PresenceKind, PresenceParts, ServerError, connection_id, eviction_reason, is_error_event, is_eviction,
     presence_kind, presence_parts, server_error,
