@@ -1,6 +1,6 @@
 //! The C face: every exported function, the guard that each of them goes through, handles and callbacks.
 //!
-//! `unsafe` lives on this floor only.
+//! `unsafe` lives here and in `protocol::simd` only.
 #![allow(unsafe_code)]
 #![allow(non_camel_case_types)]
 // What a C caller has to keep is told once, in the header's rules.
