@@ -263,15 +263,10 @@ impl EventMut {
 
     /// An event of an inbound frame: one copy of its text, in which NULs take the place of the delimiters behind the parts.
     /// A part that is no slice of `text` (decoded escapes) is appended, unless it is empty. No two parts may touch.
-    pub fn from_frame<const N: usize>(
-        kind: EventKind,
-        text: &str,
-        parts: [(Field, Option<&str>); N],
-        spares: &mut Spares,
-    ) -> Self {
+    pub fn from_frame(kind: EventKind, text: &str, parts: &[(Field, Option<&str>)], spares: &mut Spares) -> Self {
         let mut spans = [Span::ABSENT; FIELDS];
         let mut appended = 0;
-        for (field, part) in parts {
+        for &(field, part) in parts {
             let Some(part) = part else { continue };
             match place_in(text, part) {
                 Some(span) => spans[field as usize] = span,
@@ -285,7 +280,7 @@ impl EventMut {
             let mut block = BlockBuilder::with_capacity(text.len() + appended);
             block.bytes.extend_from_slice(text.as_bytes());
             block.spans = spans;
-            for (field, part) in parts {
+            for &(field, part) in parts {
                 if let Some(part) = part
                     && spans[field as usize] == Span::ABSENT
                     && !part.is_empty()
@@ -472,7 +467,7 @@ mod tests {
             (Field::RequestId, Some("")),
             (Field::Users, None),
         ];
-        let event = EventMut::from_frame(EventKind::Message, text, parts, &mut Spares::new()).freeze();
+        let event = EventMut::from_frame(EventKind::Message, text, &parts, &mut Spares::new()).freeze();
         assert_eq!(event.text(Field::Name), Some("e"));
         assert_eq!(event.bytes_with_nul(Field::Payload), Some(&b"{\"a\":1}\0"[..]));
         assert_eq!(event.bytes_with_nul(Field::ChannelName), Some(&b"/c\0"[..]));
@@ -492,7 +487,7 @@ mod tests {
         let event = EventMut::from_frame(
             EventKind::Message,
             text,
-            [(Field::Name, Some(&text[1..]))],
+            &[(Field::Name, Some(&text[1..]))],
             &mut Spares::new(),
         )
         .freeze();

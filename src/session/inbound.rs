@@ -36,7 +36,7 @@ pub(super) fn message_event(kind: EventKind, envelope: &Envelope<'_>, spares: &m
         (Field::RequestId, envelope.request_id.as_deref()),
         (Field::Payload, envelope.payload),
     ];
-    EventMut::from_frame(kind, envelope.text, parts, spares)
+    EventMut::from_frame(kind, envelope.text, &parts, spares)
 }
 
 impl Session {

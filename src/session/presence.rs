@@ -24,7 +24,7 @@ impl Session {
             (Field::Changed, parts.changed),
             (Field::Users, parts.users),
         ];
-        let mut event = EventMut::from_frame(EventKind::Presence, envelope.text, parts, &mut self.spares);
+        let mut event = EventMut::from_frame(EventKind::Presence, envelope.text, &parts, &mut self.spares);
         event.presence_kind = kind as i32;
         Some(event)
     }
