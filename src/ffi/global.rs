@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Instant;
 
-use crate::client::net::forget_keys;
 use crate::client::spares;
 use crate::client::sync::{Patience, for_all, forget_callbacks, lock};
 use crate::client::{Client, EventQueue, Library, Registration};
@@ -108,7 +107,6 @@ pub fn mark_forked() {
 pub fn abandon() {
     CURRENT.store(std::ptr::null_mut(), Ordering::Release);
     forget_callbacks();
-    forget_keys();
     FORKED.store(false, Ordering::Relaxed);
 }
 

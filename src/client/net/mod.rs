@@ -16,7 +16,6 @@ mod writer;
 
 pub use dial::{DialError, DialErrorKind, DialRequest, check_header, dial};
 pub use link::{Inbound, Link, LinkEnd};
-pub use masks::forget_keys;
 pub use tls::{TlsOptions, check_client_cert, check_pem};
 pub use trust::{Tls, Trust};
 pub use url::{Endpoint, UrlError};

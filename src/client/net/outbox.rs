@@ -1,7 +1,8 @@
 //! Frames on their way out: encoded and masked in one buffer, and known to be handed over or not.
 
 use super::frame::{MAX_CONTROL, opcode};
-use super::{masks, scratch};
+use super::masks::Masks;
+use super::scratch;
 use crate::protocol::simd::{LANE, append_frame};
 
 /// The frames that are not handed to the system in full.
@@ -20,6 +21,7 @@ pub(super) struct Outbox {
     texts: u64,
     /// Bytes of answers to the server's pings that wait.
     answers: usize,
+    masks: Masks,
 }
 
 impl Outbox {
@@ -30,6 +32,7 @@ impl Outbox {
             frame: 0,
             texts: 0,
             answers: 0,
+            masks: Masks::new(),
         }
     }
 
@@ -38,7 +41,7 @@ impl Outbox {
         if self.bytes.capacity() == 0 {
             self.bytes = scratch::take_write_buffer();
         }
-        let mask = masks::key();
+        let mask = self.masks.next();
         let (header, size) = header(opcode, payload.len(), mask);
         append_frame(&mut self.bytes, (header, size), payload, mask);
         if opcode == opcode::PONG {
