@@ -51,6 +51,8 @@ pub(super) struct Shared {
     pub session: Session,
     /// Calls that wait for their reply on the thread that asked.
     pub calls: FastMap<u64, Option<Delivered>>,
+    /// Threads that wait on `changed` for one of them: who has not yet begun to finds it without being told.
+    pub calling: u32,
     /// Replies that were told since the driver looked last.
     pub answers: u32,
     pub watches: Vec<Watch>,
@@ -68,7 +70,7 @@ pub(super) struct Shared {
     /// How often a panic has cost the session; the driver's link belongs to one such life.
     pub lives: u32,
     /// A session was lost: whoever waits for a reply that it has forgotten is told.
-    lost: bool,
+    pub lost: bool,
     /// Events on their way from the session to the queue; empty between calls, its memory is used again.
     outbox: Vec<Delivered>,
     /// Replies that came while the client is being freed.
@@ -115,7 +117,7 @@ impl Shared {
         match self.calls.get_mut(&ticket) {
             Some(call) => {
                 *call = Some(reply);
-                self.news = true;
+                self.news |= self.calling > 0;
             }
             None => {
                 self.answers = self.answers.saturating_add(1);
@@ -193,6 +195,7 @@ impl Client {
                 shared: Mutex::new(Shared {
                     session: Session::new(setup.config, driver::seed()),
                     calls: FastMap::default(),
+                    calling: 0,
                     answers: 0,
                     watches: Vec::new(),
                     waiting: 0,
@@ -354,7 +357,8 @@ impl Client {
     pub(super) fn driver_panicked(&self) {
         let mut shared = lock(&self.shared);
         shared.driver_runs = false;
-        shared.driver = Driver::default();
+        shared.driver.forget_link();
+        shared.driver.asleep = false;
         self.lose_session(&mut shared);
         let drained = catch_unwind(AssertUnwindSafe(|| self.drain(&mut shared)));
         shared.news |= drained.is_err();
@@ -565,12 +569,15 @@ impl Client {
         } else {
             shared.forget_reply(ticket);
         }
+        self.run_driver_for(&mut shared);
         // One question at a time is in a hurry; many are better written together.
-        let written = shared.session.pending_requests() == 1 && self.write_here(&mut shared);
+        let mut written = false;
+        if shared.session.pending_requests() == 1 {
+            (shared, written) = self.write_here(shared);
+        }
         if written || shared.lost || shared.session.has_events() {
             self.drain(&mut shared);
         }
-        self.run_driver_for(&mut shared);
         self.unlock(shared, !written);
         // Its destroy must not run under the lock.
         drop(attachment);

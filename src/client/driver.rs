@@ -160,9 +160,12 @@ impl Driver {
         let now = client.now();
         crate::inject::point("driver");
         if self.follow(shared_now) {
-            // What others could not write comes before everything that is pushed from here on.
-            if let (Some(link), Some(writer)) = (&mut self.link, &mut shared_now.driver.writer) {
-                link.take_over(writer);
+            // What others write, or could not write, comes before everything else.
+            if let Some(link) = &mut self.link {
+                link.hold(shared_now.driver.lent.is_some());
+                if let Some(writer) = &mut shared_now.driver.writer {
+                    link.take_over(writer);
+                }
             }
             match came {
                 Came::Io(io) => self.io(shared_now, io, before, now),
@@ -239,7 +242,7 @@ impl Driver {
         self.link = None;
         self.paused = false;
         self.pinged_at = None;
-        shared.driver.writer = None;
+        shared.driver.forget_link();
     }
 
     fn act(&mut self, shared: &mut Shared, action: Action, now: Time) {
@@ -285,6 +288,11 @@ impl Driver {
         let Some(link) = &mut self.link else {
             return taken;
         };
+        if shared.driver.lent.is_some() {
+            let rests = shared.session.state() == ClientState::Connected && link.buffered() == 0;
+            shared.driver.held = !rests || shared.session.has_frames();
+            return taken;
+        }
         while link.buffered() < WRITE_MARK {
             let Some(frame) = shared.session.take_frame() else {
                 break;
@@ -430,6 +438,13 @@ impl Driver {
 
     fn end(&mut self, shared: &mut Shared, now: Time, failure: Failure, code: u16, retry_after: Option<Time>) {
         self.account(shared);
+        if let Some(link) = &self.link {
+            // What is being written just now must not be sent again.
+            let (known, _) = shared.driver.written_by_others();
+            let (frames, bytes) = shared.driver.written_perhaps();
+            shared.session.handed_over(link.handed_over() + known + frames);
+            shared.traffic.bytes_out += bytes;
+        }
         shared.traffic.past_in = shared.traffic.bytes_in;
         shared.traffic.past_out = shared.traffic.bytes_out;
         self.forget_link(shared);

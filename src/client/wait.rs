@@ -197,14 +197,16 @@ impl Client {
                 session.request(id, event, payload, timeout, ticket, now)
             })
             .and_then(|accepted| accepted);
-        let written = self.write_here(&mut shared);
-        self.drain(&mut shared);
         if let Err(failure) = asked {
+            self.drain(&mut shared);
             shared.calls.remove(&ticket);
-            self.unlock(shared, !written);
+            self.unlock(shared, true);
             return Err(failure);
         }
         self.run_driver_for(&mut shared);
+        let written;
+        (shared, written) = self.write_here(shared);
+        self.drain(&mut shared);
         if !written && std::mem::take(&mut shared.driver.asleep) {
             self.notify.notify_one();
         }
@@ -216,7 +218,9 @@ impl Client {
             if let Some(Some(_)) = shared.calls.get(&ticket) {
                 break;
             }
+            shared.calling += 1;
             shared = wait(&self.changed, shared);
+            shared.calling -= 1;
         }
         let reply = shared.calls.remove(&ticket).flatten();
         // The reader may have been let on for this call alone.

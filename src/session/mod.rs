@@ -251,6 +251,11 @@ impl Session {
         }
     }
 
+    /// [`Session::take_frame`] would answer one.
+    pub fn has_frames(&self) -> bool {
+        self.link.carries_frames() && self.wire.has_waiting()
+    }
+
     /// The driver knows that `total` frames of this link are handed to the system in full.
     pub fn handed_over(&mut self, total: u64) {
         let requests = &mut self.requests;

@@ -132,6 +132,18 @@ impl Session {
     fn prove_request(&mut self, number: u64, place: usize) {
         match self.requests.at(place).and_then(|request| request.handed) {
             Some(place) => self.wire.prove(place),
+            None => self.prove_untold(number, place),
+        }
+    }
+
+    /// The answer has overtaken the news that the question left, or it was never asked.
+    #[cold]
+    fn prove_untold(&mut self, number: u64, place: usize) {
+        if let Some(total) = self.wire.taken_up_to(number) {
+            self.handed_over(total);
+        }
+        match self.requests.at(place).and_then(|request| request.handed) {
+            Some(place) => self.wire.prove(place),
             None => self.take_back(number),
         }
     }

@@ -130,6 +130,13 @@ impl Wire {
         self.compact();
     }
 
+    /// How many frames of this link are handed over once that request is, if it is with the driver.
+    pub fn taken_up_to(&self, number: u64) -> Option<u64> {
+        let mut taken = self.frames.iter().take(self.taken);
+        let before = taken.position(|entry| entry.purpose == Purpose::Request(number))?;
+        Some(self.handed_frames + before as u64 + 1)
+    }
+
     /// Once all of the front is done with, the back takes its place.
     fn compact(&mut self) {
         if self.start >= self.front.len() {

@@ -144,7 +144,7 @@ impl Peer {
                 .chain(std::iter::from_fn(|| self.session.poll_event()))
             {
                 idle = false;
-                self.ledger.told(&event, self.handed);
+                self.handed = self.ledger.told(&event, self.handed);
                 self.events.push(event);
             }
             while self.taking

@@ -274,13 +274,13 @@ impl Ledger {
         self.on_server.clear();
     }
 
-    /// An event was told; `handed_frames` of this link are handed over by now.
-    pub fn told(&mut self, event: &Event, handed_frames: u64) {
+    /// An event was told; `handed_frames` of this link are known to be handed over by now. Answers how many are after it.
+    pub fn told(&mut self, event: &Event, handed_frames: u64) -> u64 {
         assert!(event.client == 77, "every event bears its client");
         match event.kind {
             EventKind::ClientState => self.told_client_state(event, handed_frames),
             EventKind::ChannelState => self.told_channel_state(event),
-            EventKind::Reply => self.told_reply(event, handed_frames),
+            EventKind::Reply => return self.told_reply(event, handed_frames),
             EventKind::Dropped => self.told_dropped(event),
             EventKind::Message | EventKind::Presence | EventKind::Writable => {
                 let member = &self.members[&event.channel];
@@ -301,6 +301,7 @@ impl Ledger {
             EventKind::ClientMessage | EventKind::Dial => {}
             EventKind::Log | EventKind::Wake => panic!("not the session's: {:?}", event.kind),
         }
+        handed_frames
     }
 
     fn told_client_state(&mut self, event: &Event, handed_frames: u64) {
@@ -353,7 +354,7 @@ impl Ledger {
         }
     }
 
-    fn told_reply(&mut self, event: &Event, handed_frames: u64) {
+    fn told_reply(&mut self, event: &Event, mut handed_frames: u64) -> u64 {
         let mark = self
             .open_requests
             .remove(&event.ticket)
@@ -362,10 +363,14 @@ impl Ledger {
         // An answer of the server proves that the question arrived, and all before it.
         if matches!(event.status, status::OK | status::SERVER) {
             let place = self.link.taken.iter().position(|taken| *taken == mark);
-            if let Some(at) = place.filter(|at| (*at as u64) < handed_frames) {
+            if let Some(at) = place {
+                // Also when the driver has not said so yet.
+                self.handed(handed_frames, at as u64 + 1);
+                handed_frames = handed_frames.max(at as u64 + 1);
                 self.link.proved = self.link.proved.max(self.handed_on_link(at as u64 + 1));
             }
         }
+        handed_frames
     }
 
     fn told_dropped(&mut self, event: &Event) {

@@ -1,6 +1,7 @@
 //! Sending: queues and their overflow, the outbound buffer, what is in doubt, volatile sends.
 
 use pondsocket::session::{Action, ChannelState, Config, EventKind, Field, Overflow, status};
+use serde_json::json;
 
 use crate::harness::{Peer, quiet, value};
 use crate::server::Dialect;
@@ -264,6 +265,27 @@ fn a_pong_proves_what_was_written_before_its_ping() {
     peer.pong(1);
     peer.lose();
     assert_eq!(peer.one(EventKind::ClientState).in_doubt, 1);
+}
+
+#[test]
+fn an_answer_proves_what_the_driver_has_not_yet_told_of() {
+    let (mut peer, channel) = Peer::joined(Dialect::Js, quiet());
+    peer.handing = false;
+    peer.send(channel).unwrap();
+    let ticket = peer.request(channel).unwrap();
+    let id = peer.last("BROADCAST", "/c").id;
+    peer.send(channel).unwrap();
+    assert_eq!(peer.session.outbound_messages(), 3);
+    peer.receive(&Dialect::Js.reply("/c", &id, "ok", &json!({})));
+    assert_eq!(peer.one(EventKind::Reply).ticket, ticket);
+    assert_eq!(
+        peer.session.outbound_messages(),
+        1,
+        "all but the one behind the question"
+    );
+    peer.lose();
+    assert_eq!(peer.one(EventKind::ClientState).in_doubt, 0);
+    assert_eq!(peer.session.outbound_messages(), 1, "it is queued again");
 }
 
 #[test]

@@ -86,6 +86,8 @@ pub struct Link {
     out: Outbox,
     /// The transport may hold something back: TLS does.
     unflushed: bool,
+    /// Another thread writes.
+    held: bool,
     /// A Close frame is pushed.
     closing: bool,
     max_message_in: usize,
@@ -121,6 +123,7 @@ impl Link {
             full: false,
             out: Outbox::new(),
             unflushed: false,
+            held: false,
             closing: false,
             max_message_in,
             bytes_out: 0,
@@ -258,7 +261,12 @@ impl Link {
         self.buffered() == 0 && !self.unflushed && self.check_writable().is_ok()
     }
 
-    /// What the writer could not write goes first. To be called before anything else is pushed.
+    /// Another thread writes, or does so no more: whatever is pushed meanwhile has to wait.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// What the writer could not write goes first. To be called before anything is flushed that was pushed meanwhile.
     pub fn take_over(&mut self, writer: &mut Writer) {
         if !writer.outbox().pending().is_empty() {
             self.out.take_over(writer.outbox());
@@ -297,6 +305,9 @@ impl Link {
     /// Writes everything pushed. Ready when all of it was handed to the system, or when the connection cannot be written any more;
     /// what the server sent before that may still be read.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if self.held {
+            return Poll::Pending;
+        }
         loop {
             if let Some(end) = self.write_end() {
                 return Poll::Ready(Err(end));

@@ -49,11 +49,13 @@ impl Outbox {
         }
     }
 
-    /// Goes on with what another one could not write. Only while nothing waits here.
+    /// Goes on with what another one could not write, before what waits here. Only while nothing of that is written.
     pub(super) fn take_over(&mut self, other: &mut Self) {
-        self.bytes = std::mem::take(&mut other.bytes);
+        let behind = std::mem::replace(&mut self.bytes, std::mem::take(&mut other.bytes));
         self.written = std::mem::take(&mut other.written);
         self.frame = std::mem::take(&mut other.frame);
+        self.bytes.extend_from_slice(&behind);
+        scratch::give_write_buffer(behind);
     }
 
     /// A Close frame with nothing but a code.

@@ -33,6 +33,11 @@ impl Writer {
         self.out.push(opcode::TEXT, frame);
     }
 
+    /// Bytes that wait.
+    pub fn waiting(&self) -> usize {
+        self.out.pending().len()
+    }
+
     /// One attempt to write what was pushed. False: some of it is left, or the connection is broken, which the link finds out itself.
     pub fn write(&mut self) -> bool {
         if let Some(socket) = self.socket.upgrade()
@@ -41,7 +46,7 @@ impl Writer {
             self.bytes += count as u64;
             self.out.advance(count);
         }
-        self.out.pending().is_empty()
+        self.waiting() == 0
     }
 
     /// Text frames handed over in full, since the start.

@@ -231,21 +231,31 @@ async fn what_another_thread_could_not_write_goes_first() {
             break;
         }
     }
+    // What the driver pushes while another thread writes waits until that has come to its end.
+    link.hold(true);
+    link.push_text(b"meanwhile").unwrap();
+    let held = std::future::poll_fn(|cx| Poll::Ready(link.poll_flush(cx).is_pending())).await;
+    assert!(held && link.handed_over() == 0);
+    link.hold(false);
     link.take_over(&mut writer);
     assert!(!link.lets_write());
     link.push_text(b"last").unwrap();
     let reader = async {
         let mut got = Vec::new();
-        for _ in 0..=pushed {
+        for _ in 0..=pushed + 1 {
             got.push(read_frame(&mut server).await.unwrap().1);
         }
         got
     };
-    let (flushed, got) = within(async { tokio::join!(flush(&mut link), reader) }).await;
+    let (flushed, mut got) = within(async { tokio::join!(flush(&mut link), reader) }).await;
     flushed.unwrap();
-    assert_eq!((&got[0][..], &got[got.len() - 1][..]), (&b"first"[..], &b"last"[..]));
-    assert!(got[1..got.len() - 1].iter().all(|frame| *frame == big));
-    assert_eq!(writer.handed_over() + link.handed_over(), pushed + 1);
+    let behind = got.split_off(got.len() - 2);
+    assert_eq!(
+        (&got[0][..], behind),
+        (&b"first"[..], vec![b"meanwhile".to_vec(), b"last".to_vec()])
+    );
+    assert!(got[1..].iter().all(|frame| *frame == big));
+    assert_eq!(writer.handed_over() + link.handed_over(), pushed + 2);
     assert!(link.lets_write());
 }
 
