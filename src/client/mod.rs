@@ -12,7 +12,7 @@ pub mod net;
 pub mod pool;
 pub mod queue;
 mod report;
-mod signal;
+pub mod signal;
 pub mod spares;
 pub mod store;
 pub mod sync;

@@ -344,6 +344,8 @@ impl EventQueue {
         }
         inner.dispatching = None;
         inner.armed = true;
+        // Only now: what comes while handlers run needs no telling.
+        self.settle(&mut inner);
         if !inner.store.is_empty() {
             self.announce_wake(&mut inner);
         }
@@ -386,7 +388,6 @@ impl EventQueue {
             panicked: false,
         };
         let Some((event, place)) = inner.store.pop() else {
-            self.settle(&mut inner);
             return (inner, turn);
         };
         let mut sink = None;
@@ -402,7 +403,6 @@ impl EventQueue {
             }
         }
         let alone = inner.running.is_none();
-        self.settle(&mut inner);
         drop(inner);
         // Letting go of the event and the client may run a destroy. A panic must not leave the source marked as delivering.
         let delivered = catch_unwind(AssertUnwindSafe(|| {
@@ -540,11 +540,16 @@ impl EventQueue {
     /// Makes the descriptor say that something waits, with no lock held: who polls it runs at once, and wants the lock.
     #[inline(never)]
     fn raise(&self) {
-        let raised = self.signal.get().is_some_and(|signal| signal.set(true));
-        let mut inner = lock(&self.inner);
-        inner.signalled &= raised;
-        // It may have been emptied meanwhile.
-        self.settle(&mut inner);
+        let Some(signal) = self.signal.get() else {
+            return;
+        };
+        let raised = signal.set();
+        // Most often nobody needs the lock again: whoever empties the queue clears the descriptor, and waits for this.
+        if signal.is_overdue() || !raised {
+            let mut inner = lock(&self.inner);
+            inner.signalled &= raised;
+            self.settle(&mut inner);
+        }
     }
 
     /// Makes the descriptor say what is true.
@@ -552,7 +557,7 @@ impl EventQueue {
         let on = (!inner.store.is_empty() || inner.interrupted) && !inner.closed;
         if on != inner.signalled
             && let Some(signal) = self.signal.get()
-            && signal.set(on)
+            && (if on { signal.set() } else { signal.clear() })
         {
             inner.signalled = on;
         }

@@ -141,6 +141,8 @@ impl Global {
         }
         AT_FORK.call_once(os::watch_forks);
         crate::client::threads::set_spawn_guard(os::with_signals_blocked);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        crate::client::signal::set_maker(os::event_descriptor);
         let library = Library::start().map_err(|error| {
             Failure::new(
                 status::NO_MEMORY,

@@ -39,3 +39,16 @@ pub fn watch_forks() {
 /// No fork here.
 #[cfg(not(unix))]
 pub fn watch_forks() {}
+
+/// A descriptor for `pond_queue_fd`: half as dear as a pair of sockets.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn event_descriptor() -> std::io::Result<std::os::fd::OwnedFd> {
+    use std::os::fd::{FromRawFd, OwnedFd};
+    // SAFETY: the call takes no memory.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    if fd < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: it is new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -22,7 +22,7 @@ pub use real_std::{
     any, borrow, boxed, cell, cmp, collections, convert, error, fmt, future, hash, io, iter, marker, mem, ops, option,
     os, panic, pin, ptr, result, str, string, task, vec,
 };
-pub(crate) use stand_in::{sync, thread, time};
+pub(crate) use stand_in::{fs, sync, thread, time};
 
 use pondsocket::{inject, protocol, session};
 
@@ -32,5 +32,7 @@ mod free;
 mod handlers;
 mod pool;
 mod queue;
+#[cfg(unix)]
+mod signal;
 mod support;
 mod wake;

@@ -17,7 +17,7 @@ pub mod queue;
 #[path = "../../../src/client/report.rs"]
 mod report;
 #[path = "../../../src/client/signal.rs"]
-mod signal;
+pub mod signal;
 #[path = "../../../src/client/store.rs"]
 pub mod store;
 #[path = "../../../src/client/sync.rs"]
