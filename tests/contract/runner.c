@@ -48,7 +48,7 @@ static int one(const char *name)
             status = pond_shutdown(DEADLINE);
             if (status != POND_OK) FAIL("the last pond_shutdown: %s", pond_status_name(status));
             if (!destroyed_all()) FAIL("a destroy did not run");
-            if (thread_count() != threads) FAIL("%d threads, %d before", thread_count(), threads);
+            UNTIL(thread_count() == threads); /* a thread that was joined is listed for a moment longer */
             if (fd_count() != fds) FAIL("%d descriptors, %d before", fd_count(), fds);
             return 0;
         }

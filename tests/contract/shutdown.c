@@ -36,7 +36,7 @@ static void many_rounds(void)
         use(i % 2);
         CHECK(thread_count() > threads);
         OK(pond_shutdown(DEADLINE));
-        if (thread_count() != threads) FAIL("round %d: %d threads, %d before", i, thread_count(), threads);
+        UNTIL(thread_count() == threads); /* a thread that was joined is listed for a moment longer */
         if (fd_count() != fds) FAIL("round %d: %d descriptors, %d before", i, fd_count(), fds);
         CHECK(destroyed_all());
     }

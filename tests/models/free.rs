@@ -19,7 +19,7 @@ fn client(library: &Arc<Library>, queue: Option<Arc<EventQueue>>) -> Arc<Client>
         Arc::clone(library),
         Setup {
             config: Config::default(),
-            target: Target::new("ws://127.0.0.1:1/", None, Vec::new(), None, 1_000).unwrap(),
+            target: Target::new("ws://127.0.0.1:1/"),
             queue,
             inbound_events: 10,
             inbound_bytes: 1_000,

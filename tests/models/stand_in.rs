@@ -5,6 +5,7 @@ pub mod sync {
     pub use real_std::sync::{Arc, LockResult, OnceLock, PoisonError, Weak};
     use real_std::time::Duration;
 
+    pub use real_tokio::sync::Notify;
     use shuttle::rand::{Rng, thread_rng};
     pub use shuttle::sync::atomic;
 
@@ -178,6 +179,15 @@ pub mod fs {
     }
 }
 
+pub mod task {
+    pub use real_std::task::*;
+    pub use shuttle::future::yield_now;
+
+    pub async fn spawn_blocking<T>(body: impl FnOnce() -> T) -> Result<T, ()> {
+        Ok(body())
+    }
+}
+
 pub mod thread {
     use real_std::io;
     use real_std::sync::Arc;
@@ -228,6 +238,8 @@ pub mod thread {
 pub mod time {
     use real_std::cell::Cell;
     use real_std::ops::Add;
+    use real_std::pin::Pin;
+    use real_std::task::{Context, Poll};
     pub use real_std::time::Duration;
 
     // All scheduled threads of a model share one real thread, and so this clock. It moves when a wait ends by its timeout.
@@ -235,7 +247,7 @@ pub mod time {
         static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     }
 
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct Instant(Duration);
 
     impl Instant {
@@ -256,6 +268,24 @@ pub mod time {
         type Output = Self;
         fn add(self, more: Duration) -> Self {
             Self(self.0 + more)
+        }
+    }
+
+    /// Never rings: whoever is not woken otherwise sleeps for good, and that is what models look for.
+    pub struct Sleep;
+
+    pub fn sleep_until(_: Instant) -> Sleep {
+        Sleep
+    }
+
+    impl Sleep {
+        pub fn reset(self: Pin<&mut Self>, _: Instant) {}
+    }
+
+    impl Future for Sleep {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
         }
     }
 
