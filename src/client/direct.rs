@@ -58,12 +58,11 @@ impl Driver {
 
     /// There is no link any more. A writer that is away belongs to none when it comes back.
     pub fn forget_link(&mut self) {
-        *self = Self {
-            asleep: self.asleep,
-            wakes_at: self.wakes_at,
-            link: self.link + 1,
-            ..Self::default()
-        };
+        self.writer = None;
+        self.lent = None;
+        self.held = false;
+        self.link_rests = false;
+        self.link += 1;
     }
 }
 

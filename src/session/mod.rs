@@ -257,6 +257,7 @@ impl Session {
     }
 
     /// The driver knows that `total` frames of this link are handed to the system in full.
+    #[inline(never)] // once per turn, and from several places
     pub fn handed_over(&mut self, total: u64) {
         let requests = &mut self.requests;
         let mut handed = 0;

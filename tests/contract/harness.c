@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -241,9 +242,10 @@ pond_channel *joined(pond_client *client, const char *name, const char *params)
 const char *room(const char *prefix)
 {
     static char names[16][64];
-    static int next;
-    char *name = names[next % 16];
-    snprintf(name, sizeof names[0], "/chat/%s-%d-%d-", prefix, (int)getpid(), next++);
+    static atomic_int next; /* several threads of a test ask */
+    int number = atomic_fetch_add(&next, 1);
+    char *name = names[number % 16];
+    snprintf(name, sizeof names[0], "/chat/%s-%d-%d-", prefix, (int)getpid(), number);
     return name;
 }
 
