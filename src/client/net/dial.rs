@@ -2,9 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::future::poll_fn;
 use std::hash::BuildHasher;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +12,11 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::http::{Head, may_be_http, parse_head, printable};
 use super::link::Link;
-use super::secured::Secured;
 use super::url::Endpoint;
 use super::wire::{Socket, Transport, describe_io};
 
@@ -150,7 +148,7 @@ impl Place {
     }
 
     /// An I/O error after TCP stood: one that TLS raised says so.
-    fn io_error(&self, error: &io::Error) -> DialError {
+    fn io_error(&self, error: &std::io::Error) -> DialError {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(inner) => self.error(DialErrorKind::Tls, describe_tls(inner)),
             None => self.error(DialErrorKind::Connect, describe_io(error)),
@@ -177,7 +175,7 @@ fn describe_tls(error: &rustls::Error) -> String {
     }
 }
 
-async fn lookup(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
+async fn lookup(endpoint: &Endpoint) -> std::io::Result<Vec<SocketAddr>> {
     #[cfg(feature = "inject")]
     if let Some(answer) = crate::inject::lookup().await {
         return answer;
@@ -208,7 +206,7 @@ async fn connect(endpoint: &Endpoint, place: &Place) -> Result<TcpStream, DialEr
         } else {
             timeout(NEXT_ADDRESS_AFTER, attempt)
                 .await
-                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+                .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
         };
         match result {
             Ok(socket) => {
@@ -233,21 +231,17 @@ async fn start_tls(
     let Ok(name) = ServerName::try_from(endpoint.host().to_owned()) else {
         return Err(place.error(DialErrorKind::Tls, "no certificate can be issued for this host name"));
     };
-    let shake = async {
-        let mut stream = Box::new(Secured::new(config, name, Socket::new(socket)).map_err(io::Error::other)?);
-        poll_fn(|cx| stream.poll_handshake(cx)).await?;
-        Ok(Transport::Tls(stream))
-    };
-    shake.await.map_err(|error: io::Error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => place.error(
+    match TlsConnector::from(config).connect(name, Socket::new(socket)).await {
+        Ok(stream) => Ok(Transport::Tls(Box::new(stream))),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(place.error(
             DialErrorKind::Tls,
             "the server closed the connection during the TLS handshake",
-        ),
-        _ => DialError {
+        )),
+        Err(error) => Err(DialError {
             kind: DialErrorKind::Tls,
             ..place.io_error(&error)
-        },
-    })
+        }),
+    }
 }
 
 /// Asks for the upgrade; answers what was read beyond the response head.

@@ -15,9 +15,11 @@ use tokio::time::{Sleep, sleep};
 use super::frame::{Decoder, MAX_CONTROL, Message, Violation, is_sendable, opcode};
 use super::outbox::Outbox;
 use super::scratch::Incoming;
-use super::secured::RECORD;
 use super::wire::{Transport, describe_io};
 use super::writer::Writer;
+
+/// The most plaintext that one TLS record holds.
+const TLS_RECORD: usize = 16 * 1024;
 
 /// Unsent answers to pings beyond this stop reading: a server that pings and never reads must not fill our memory.
 const UNSENT_ANSWERS: usize = 64 * 1024;
@@ -319,7 +321,7 @@ impl Link {
             // One TLS record at a time: when a TLS write fails, nobody can tell how much of it left before (see below).
             let encrypted = matches!(self.transport, Transport::Tls(_));
             let chunk = if encrypted {
-                &pending[..pending.len().min(RECORD)]
+                &pending[..pending.len().min(TLS_RECORD)]
             } else {
                 pending
             };

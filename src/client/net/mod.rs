@@ -7,7 +7,6 @@ pub mod link;
 mod masks;
 mod outbox;
 mod scratch;
-mod secured;
 pub mod tls;
 pub mod trust;
 pub mod url;

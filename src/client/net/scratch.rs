@@ -9,7 +9,6 @@ const KEPT_WRITE_BUFFER: usize = 512 * 1024;
 
 thread_local! {
     static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    static SEALED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -32,21 +31,6 @@ pub(super) fn give_write_buffer(mut buffer: Vec<u8>) {
             });
         });
     }
-}
-
-/// A buffer to read TLS records to.
-pub(super) fn take_sealed() -> Vec<u8> {
-    let kept = SEALED.try_with(Cell::take).unwrap_or_default();
-    if kept.len() == READ_BUFFER {
-        kept
-    } else {
-        vec![0; READ_BUFFER]
-    }
-}
-
-/// Leaves it to the next one who reads.
-pub(super) fn give_sealed(buffer: Vec<u8>) {
-    let _ = SEALED.try_with(|kept| kept.set(buffer));
 }
 
 /// Bytes that were read and wait to be decoded: in a buffer of the thread's, or, if they have to wait for long, in one of their

@@ -8,8 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-
-use super::secured::Secured;
+use tokio_rustls::client::TlsStream;
 
 /// A TCP stream that never writes vectored: `writev` has no flag against SIGPIPE, `send` has. Other threads may write to it, see
 /// [`Writer`](super::writer::Writer).
@@ -66,7 +65,7 @@ impl AsyncWrite for Socket {
 #[derive(Debug)]
 pub(super) enum Transport {
     Plain(Socket),
-    Tls(Box<Secured>),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl AsyncRead for Transport {
