@@ -193,7 +193,11 @@ async fn the_end_is_seen_behind_what_came_before_it() {
             let LinkEnd::Lost(message) = end else {
                 panic!("{end:?}");
             };
-            let expected = if says_so { "without a Close frame" } else { "close_notify" };
+            let expected = if says_so {
+                "without a Close frame"
+            } else {
+                "close_notify"
+            };
             assert!(message.contains(expected), "{message}");
         }
     }
