@@ -15,6 +15,13 @@ cd "$(dirname "$0")/.."
 what=${1:-test}
 
 has() { command -v "$1" >/dev/null 2>&1; }
+# Debian's clang comes without the sanitizers' runtimes.
+sanitizes() {
+    program=$(mktemp) && printf 'int main(void) { return 0; }\n' | "$1" -fsanitize=address -x c - -o "$program" 2>/dev/null
+    status=$?
+    rm -f "$program"
+    return "$status"
+}
 headers() { printf '#include <%s>\n' "$1" | ${CC:-cc} -E -x c - >/dev/null 2>&1; }
 
 has cargo || { echo "setup: Rust is missing: install it with rustup (1.85 or newer)" >&2; exit 1; }
@@ -75,6 +82,7 @@ if [ "$what" = bindings ]; then
     # C++; the Python server is the second one that bindings are tested against.
     has g++ || need g++
     has clang++ || need clang
+    sanitizes clang || need libclang-rt-dev
     has pkg-config || need pkg-config
     has nm || need binutils
     python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
