@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <pondsocket.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ static struct {
     int fd;
     uint64_t received, asked, lengths; /* only touched where events are taken: those never overlap */
     bool in_order, over;
+    atomic_bool window_asked;
     pthread_mutex_t mutex;
     pthread_cond_t finished;
     uint64_t wall_us, cpu_us;
@@ -124,6 +126,11 @@ static void take(const pond_event *event) {
         bench.lengths += len;
         if (pond_event_status(event) != POND_OK) bench.in_order = false;
         saw(read_number(json, len));
+        if (!atomic_load_explicit(&bench.window_asked, memory_order_acquire)) {
+            /* Replies ask on behind the first ones, never between them: their order is checked. */
+            pthread_mutex_lock(&bench.mutex);
+            pthread_mutex_unlock(&bench.mutex);
+        }
         if (bench.asked < bench.count) ask();
         break;
     default:
@@ -255,15 +262,19 @@ static void asks(unsigned window) {
         }
     } else {
         if (bench.queue == NULL) {
-            /* Replies ask on, on a library thread: the first ones go out before any of them may. */
+            /* Replies ask on, on a library thread. */
             char payload[] = "{\"n\":\"00000000\"}";
             bench.asked = window;
+            pthread_mutex_lock(&bench.mutex);
             for (unsigned i = 0; i < window; i++) {
                 write_number(payload + 6, i);
                 must(pond_channel_request_n(bench.channel[0], "ask", 3, payload, sizeof payload - 1, 0, on_event, NULL, NULL, NULL, NULL),
                      "request");
             }
+            atomic_store_explicit(&bench.window_asked, true, memory_order_release);
+            pthread_mutex_unlock(&bench.mutex);
         } else {
+            atomic_store_explicit(&bench.window_asked, true, memory_order_release);
             while (bench.asked < window) ask();
         }
         run();
