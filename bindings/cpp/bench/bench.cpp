@@ -5,11 +5,13 @@
 //   next   pond::queue::next
 #include <pondsocket.hpp>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <fstream>
 #include <iostream>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -131,6 +133,8 @@ private:
         case POND_EVENT_REPLY:
             if (event.status() != POND_OK) in_order_ = false;
             saw(look(event.payload()));
+            // Replies ask on behind the first ones, never between them: their order is checked.
+            if (!window_asked_) std::lock_guard<std::mutex> wait(asking_);
             if (asked_ < count_) ask(asked_++);
             break;
         default:
@@ -146,8 +150,10 @@ private:
 
     void ask_all(std::uint64_t window) {
         // Replies ask on, on a library thread: the number is set before the first may come.
+        const std::lock_guard<std::mutex> lock(asking_);
         asked_ = window;
         for (std::uint64_t n = 0; n < window; n++) ask(n);
+        window_asked_ = true;
     }
 
     void put_all(unsigned threads) {
@@ -191,6 +197,8 @@ private:
     pond::options options_;
     std::uint64_t received_ = 0, asked_ = 0;
     bool in_order_ = true, over_ = false;
+    std::mutex asking_;
+    std::atomic<bool> window_asked_{false};
     std::promise<void> finished_;
     std::vector<pond::channel_ref> channels_;
     pond::client client_; // goes first: no handler runs after it
