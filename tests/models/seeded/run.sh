@@ -11,7 +11,9 @@ trap 'rm -rf "$scratch"' EXIT
 [ $# -gt 0 ] || set -- "$here"/*.patch
 
 bad=0
+start=$PWD
 for patch in "$@"; do
+    cd "$start"
     name=$(basename "$patch" .patch)
     test=$(sed -n 's/^Caught by: //p' "$patch")
     rm -rf "$scratch/tree"
