@@ -628,7 +628,8 @@ POND_API int32_t pond_queue_next_many(pond_queue *queue, uint32_t timeout_ms, po
  * POND_ERROR_INVALID_HANDLE. */
 POND_API int32_t pond_queue_dispatch(pond_queue *queue, uint32_t max_events, uint32_t budget_us);
 
-/* A descriptor that is readable while an event or interrupt waits (level). Poll it only; the queue owns it.
+/* A descriptor that is readable while an event or interrupt waits (level). Poll it only; the queue owns it. During a
+ * dispatch it may stay readable after the last event is taken; when that returns, it says what is true.
  * POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT, _NO_MEMORY; on Windows POND_ERROR_UNSUPPORTED. */
 POND_API int32_t pond_queue_fd(pond_queue *queue, int32_t *out);
 

@@ -130,6 +130,7 @@ pub extern "C" fn pond_queue_dispatch(queue: *mut pond_queue, max_events: u32, b
 }
 
 /// A descriptor that is readable while an event or interrupt waits (level). Poll it only; the queue owns it.
+/// During a dispatch it may stay readable after the last event is taken; when that returns, it says what is true.
 /// POND_OK, POND_ERROR_INVALID_HANDLE, _INVALID_ARGUMENT, _NO_MEMORY; on Windows POND_ERROR_UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pond_queue_fd(queue: *mut pond_queue, out: *mut i32) -> i32 {

@@ -63,6 +63,14 @@ impl World {
         self.queue.close(Patience::Forever);
     }
 
+    /// Once these threads are done.
+    fn end_behind<const N: usize>(self, threads: [std::thread::JoinHandle<()>; N]) {
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        self.end();
+    }
+
     /// Messages of that name on a thread of their own.
     fn send(&self, name: &'static str, count: u32) -> std::thread::JoinHandle<()> {
         let (client, channel) = (Arc::clone(&self.client), self.channel);
@@ -108,10 +116,7 @@ fn calls_are_answered_whoever_else_writes() {
     check(|| {
         let world = joined();
         let threads = [world.call("ask", 2), world.call("ask-too", 2), world.send("sent", 3)];
-        for thread in threads {
-            thread.join().unwrap();
-        }
-        world.end();
+        world.end_behind(threads);
     });
 }
 
@@ -120,10 +125,7 @@ fn what_is_sent_while_another_thread_writes_leaves_after_it() {
     check(|| {
         let world = joined();
         let threads = [world.call("ask", 1), world.send("sent", 1)];
-        for thread in threads {
-            thread.join().unwrap();
-        }
-        world.end();
+        world.end_behind(threads);
     });
 }
 
