@@ -212,6 +212,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure of our own.
+    #[inline(never)] // it is made in very many places
     pub fn new(status: i32, message: impl Into<String>) -> Self {
         Self {
             status,
