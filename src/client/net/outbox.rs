@@ -19,6 +19,8 @@ pub(super) struct Outbox {
     frame: usize,
     /// Text frames handed over in full, since the start.
     texts: u64,
+    /// Those that are not.
+    waiting: u64,
     /// Bytes of answers to the server's pings that wait.
     answers: usize,
     masks: Masks,
@@ -31,6 +33,7 @@ impl Outbox {
             written: 0,
             frame: 0,
             texts: 0,
+            waiting: 0,
             answers: 0,
             masks: Masks::new(),
         }
@@ -44,8 +47,10 @@ impl Outbox {
         let mask = self.masks.next();
         let (header, size) = header(opcode, payload.len(), mask);
         append_frame(&mut self.bytes, (header, size), payload, mask);
-        if opcode == opcode::PONG {
-            self.answers += size + payload.len();
+        match opcode {
+            opcode::TEXT => self.waiting += 1,
+            opcode::PONG => self.answers += size + payload.len(),
+            _ => {}
         }
     }
 
@@ -54,6 +59,7 @@ impl Outbox {
         let behind = std::mem::replace(&mut self.bytes, std::mem::take(&mut other.bytes));
         self.written = std::mem::take(&mut other.written);
         self.frame = std::mem::take(&mut other.frame);
+        self.waiting += std::mem::take(&mut other.waiting);
         self.bytes.extend_from_slice(&behind);
         scratch::give_write_buffer(behind);
     }
@@ -81,22 +87,29 @@ impl Outbox {
     /// The next `count` bytes are handed over.
     pub(super) fn advance(&mut self, count: usize) {
         self.written += count;
+        if self.written == self.bytes.len() {
+            self.texts += std::mem::take(&mut self.waiting);
+            self.answers = 0;
+            self.written = 0;
+            self.frame = 0;
+            scratch::give_write_buffer(std::mem::take(&mut self.bytes));
+            return;
+        }
         // The lengths are in the buffer, so nobody keeps account of them.
         while let Some((opcode, size)) = self.first_frame()
             && self.frame + size <= self.written
         {
             self.frame += size;
             match opcode {
-                opcode::TEXT => self.texts += 1,
+                opcode::TEXT => {
+                    self.texts += 1;
+                    self.waiting -= 1;
+                }
                 opcode::PONG => self.answers -= size,
                 _ => {}
             }
         }
-        if self.written == self.bytes.len() {
-            self.written = 0;
-            self.frame = 0;
-            scratch::give_write_buffer(std::mem::take(&mut self.bytes));
-        } else if self.frame > self.bytes.len() / 2 {
+        if self.frame > self.bytes.len() / 2 {
             self.bytes.drain(..self.frame);
             self.written -= self.frame;
             self.frame = 0;
@@ -130,17 +143,15 @@ impl Drop for Outbox {
 /// A frame's header, with zeros behind it, and its size.
 #[inline]
 fn header(opcode: u8, len: usize, mask: [u8; 4]) -> ([u8; LANE], usize) {
-    let first = 0x80 | opcode;
-    let [m, a, s, k] = mask;
+    // As one number, for bytes that are written one by one cannot be read as a whole at once.
+    let whole = |second: u8, length: u64, length_size: u32| {
+        let head = u128::from(0x80 | opcode) | u128::from(0x80 | second) << 8 | u128::from(length) << 16;
+        let header = head | u128::from(u32::from_le_bytes(mask)) << (16 + 8 * length_size);
+        (header.to_le_bytes(), 6 + length_size as usize)
+    };
     match len {
-        0..=125 => ([first, 0x80 | len as u8, m, a, s, k, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 6),
-        126..=0xffff => {
-            let [x, y] = (len as u16).to_be_bytes();
-            ([first, 0x80 | 126, x, y, m, a, s, k, 0, 0, 0, 0, 0, 0, 0, 0], 8)
-        }
-        _ => {
-            let [b, c, d, e, f, g, h, i] = (len as u64).to_be_bytes();
-            ([first, 0x80 | 127, b, c, d, e, f, g, h, i, m, a, s, k, 0, 0], 14)
-        }
+        0..=125 => whole(len as u8, 0, 0),
+        126..=0xffff => whole(126, u64::from((len as u16).swap_bytes()), 2),
+        _ => whole(127, (len as u64).swap_bytes(), 8),
     }
 }
