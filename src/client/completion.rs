@@ -12,6 +12,7 @@ use super::sync::in_callback;
 pub struct Completion<C: Callback> {
     callback: C,
     answered: AtomicBool,
+    /// Set by whoever has answered, read by whoever holds it alone.
     destroyed: AtomicBool,
 }
 
@@ -27,13 +28,15 @@ impl<C: Callback> Completion<C> {
 }
 
 /// Releases the user data, also after a panic.
-struct Ending<'a>(&'a dyn Callback, &'a AtomicBool);
+struct Ending<'a, C: Callback>(&'a Completion<C>);
 
-impl Drop for Ending<'_> {
+impl<C: Callback> Drop for Ending<'_, C> {
     fn drop(&mut self) {
-        // Who holds the reply is known from its count, so that this flag orders nothing.
-        if !self.1.swap(true, Relaxed) {
-            in_callback(|| self.0.destroy());
+        // There is one answer, and a drop comes behind it. Who holds the reply is known from its count, so that the flag orders
+        // nothing.
+        if !self.0.destroyed.load(Relaxed) {
+            self.0.destroyed.store(true, Relaxed);
+            in_callback(|| self.0.callback.destroy());
         }
     }
 }
@@ -43,7 +46,7 @@ impl<C: Callback> Waiting for Completion<C> {
         if self.answered.swap(true, Relaxed) {
             return;
         }
-        let ending = Ending(&self.callback, &self.destroyed);
+        let ending = Ending(self);
         inject::point("callback");
         in_callback(|| self.callback.call(reply));
         inject::point("destroy");
@@ -64,7 +67,7 @@ impl<C: Callback> Attached for Completion<C> {
 impl<C: Callback> Drop for Completion<C> {
     fn drop(&mut self) {
         // A reply that was pulled or discarded: its user data goes with it.
-        let _ending = Ending(&self.callback, &self.destroyed);
+        let _ending = Ending(self);
         inject::point("destroy");
     }
 }

@@ -53,6 +53,7 @@ impl Delivered {
         // A match of a match looks at the event itself, so that no chain grows.
         let whole = event.event().clone();
         let mut shell = EventMut::new(whole.kind);
+        shell.view = true;
         shell.attachment = Some(Box::new(Match {
             whole,
             route: RouteText {
@@ -70,14 +71,12 @@ impl Delivered {
     /// The event.
     #[inline(always)]
     pub fn event(&self) -> &Event {
-        match &self.0.attachment {
-            None => &self.0,
-            Some(_) => self.attached_event(),
-        }
+        if self.0.view { self.viewed() } else { &self.0 }
     }
 
+    #[cold]
     #[inline(never)]
-    fn attached_event(&self) -> &Event {
+    fn viewed(&self) -> &Event {
         self.matching().map_or(&self.0, |matching| &matching.whole)
     }
 

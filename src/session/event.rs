@@ -92,6 +92,8 @@ pub struct Head {
     spans: [Span; FIELDS],
     /// 1 join, 2 update, 3 leave; 0 when only the list changed.
     pub presence_kind: i32,
+    /// Neither numbers nor text of its own: what is tied to it says of which event it is a view.
+    pub view: bool,
     /// What a floor above ties to the event: few have any.
     pub attachment: Option<Attachment>,
     /// The request's number.
@@ -132,6 +134,7 @@ impl Head {
             text_bytes: u32::try_from(text.len()).unwrap_or(u32::MAX),
             spans,
             presence_kind: 0,
+            view: false,
             attachment: None,
             ticket: 0,
             user_data: 0,
