@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use pondsocket::protocol::{
-    Action, Envelope, FrameError, Level, Reading, Shape, parse_frame, parse_frame_as, presence_parts,
+    Action, Envelope, FrameError, Level, Reading, Shape, Usual, parse_frame, parse_frame_as, presence_parts,
 };
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -125,13 +125,16 @@ struct Seen {
 fn read_like<'a>(frame: &'a str, reading: Reading, shape: &mut Shape) -> Vec<Result<Envelope<'a>, FrameError>> {
     let mut frames = parse_frame_as(frame, reading);
     let mut all = Vec::new();
+    let mut usual = Usual::none();
     loop {
-        match frames.next_usual_like(Some(shape)) {
-            Some(usual) => all.push(Ok(usual.envelope(frame))),
-            None => match frames.next_other() {
-                Some(read) => all.push(read),
-                None => return all,
-            },
+        // Whatever was in it before.
+        if frames.next_usual_like(Some(shape), &mut usual) {
+            all.push(Ok(usual.envelope(frame)));
+            continue;
+        }
+        match frames.next_other() {
+            Some(read) => all.push(read),
+            None => return all,
         }
     }
 }

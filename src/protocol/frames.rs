@@ -84,19 +84,22 @@ impl<'a> Frames<'a> {
     /// The next envelope, if it is a [usual](Usual) one and begins at once; else ask for the [next of whatever kind](Self::next_other).
     #[inline(always)]
     pub fn next_usual(&mut self) -> Option<Usual<'a>> {
-        self.next_usual_like(None)
+        let mut usual = Usual::none();
+        self.next_usual_like(None, &mut usual).then_some(usual)
     }
 
-    /// The same, faster when it is like an earlier one. The answer does not depend on the shape.
+    /// The same, in place, and faster when it is like an earlier one. The answer does not depend on the shape.
     #[inline(always)]
-    pub fn next_usual_like(&mut self, shape: Option<&mut Shape>) -> Option<Usual<'a>> {
+    pub fn next_usual_like(&mut self, shape: Option<&mut Shape>, usual: &mut Usual<'a>) -> bool {
         let Reading::Structural(level) = self.reading else {
-            return None;
+            return false;
         };
-        let usual = read_usual(self.frame, self.at, level, shape)?;
+        if read_usual(self.frame, self.at, level, shape, usual).is_none() {
+            return false;
+        }
         self.at = usual.whole.end as usize;
         self.empty = false;
-        Some(usual)
+        true
     }
 
     /// What follows where [`Self::next_usual`] found nothing.

@@ -38,7 +38,12 @@ pub(super) const PAYLOAD: usize = 4;
 /// By part.
 pub(super) type Spans = [Span; 5];
 
-/// Such an envelope: where its parts stand in the frame. Each is followed by a delimiter.
+const NONE: Span = Span::ABSENT;
+/// Written out: a repetition would become a loop.
+const NO_SPANS: Spans = [NONE, NONE, NONE, NONE, NONE];
+
+/// Such an envelope: where its parts stand in the frame. Each is followed by a delimiter. It is filled in place: copies of it would
+/// cost more than some of the parts do to read.
 pub struct Usual<'a> {
     /// Where the envelope stands.
     pub whole: Span,
@@ -49,6 +54,17 @@ pub struct Usual<'a> {
 }
 
 impl<'a> Usual<'a> {
+    /// None is read yet. Not a constant, which would be copied, with all that says nothing in it.
+    #[inline(always)]
+    pub fn none() -> Self {
+        Self {
+            whole: Span::ABSENT,
+            action: Action::Unknown,
+            spans: NO_SPANS,
+            parts: None,
+        }
+    }
+
     /// What is told.
     #[inline(always)]
     pub fn event(&self) -> Span {
@@ -133,38 +149,40 @@ fn last_bytes(bytes: &[u8], at: usize) -> Option<[u8; 16]> {
     Some(padded)
 }
 
-/// Reads the envelope at `start` if it is a usual one, with the help of the `shape` of an earlier one.
+/// Reads the envelope at `start` if it is a usual one, with the help of the `shape` of an earlier one. `None`: it is not, and what
+/// was filled in means nothing.
 #[inline(never)]
 pub(super) fn read_usual<'a>(
     frame: &'a str,
     start: usize,
     level: Level,
     mut shape: Option<&mut Shape>,
-) -> Option<Usual<'a>> {
+    usual: &mut Usual<'a>,
+) -> Option<()> {
     let bytes = frame.as_bytes();
     if bytes.get(start) != Some(&b'{') || bytes.len() >= u32::MAX as usize {
         return None;
     }
-    const NONE: Span = Span::ABSENT;
-    let mut spans = [NONE, NONE, NONE, NONE, NONE];
-    let mut parts = None;
+    let Usual {
+        whole,
+        action,
+        spans,
+        parts,
+    } = usual;
+    *spans = NO_SPANS;
+    *parts = None;
+    whole.start = start as u32;
     let mut at = start;
     if start != 0 {
         shape = None;
     }
     if let Some(shape) = &shape {
-        match shape.follow(bytes, level, &mut spans)? {
+        match shape.follow(bytes, level, spans)? {
             Followed::Until(delimiter) => at = delimiter,
-            Followed::Whole(end, action) => {
-                return Some(Usual {
-                    whole: Span {
-                        start: 0,
-                        end: end as u32,
-                    },
-                    action,
-                    spans,
-                    parts,
-                });
+            Followed::Whole(end, same) => {
+                whole.end = end as u32;
+                *action = same;
+                return Some(());
             }
         }
     }
@@ -195,7 +213,7 @@ pub(super) fn read_usual<'a>(
             let mut known = None;
             if spans[ACTION].of(frame) == Some("PRESENCE") {
                 let (found, found_end) = presence_object(frame, from, level);
-                (parts, known) = (found_end.map(|_| found), found_end);
+                (*parts, known) = (found_end.map(|_| found), found_end);
             }
             end = match known {
                 Some(end) => end,
@@ -217,17 +235,10 @@ pub(super) fn read_usual<'a>(
     if spans[EVENT].end == 0 {
         return None;
     }
-    let action = Action::from_wire(spans[ACTION].of(frame)?);
+    *action = Action::from_wire(spans[ACTION].of(frame)?);
     if let Some(shape) = shape {
-        shape.see(bytes, at + 1, action, &spans);
+        shape.see(bytes, at + 1, *action, spans);
     }
-    Some(Usual {
-        whole: Span {
-            start: start as u32,
-            end: (at + 1) as u32,
-        },
-        action,
-        spans,
-        parts,
-    })
+    whole.end = (at + 1) as u32;
+    Some(())
 }
