@@ -265,49 +265,6 @@ fn request_timeout(timeout_ms: u32) -> Option<u64> {
     (timeout_ms != u32::MAX).then_some(u64::from(timeout_ms))
 }
 
-/// What is asked, and how.
-struct Asks {
-    channel: *mut pond_channel,
-    /// (pointer, length) pairs.
-    event: (*const c_char, usize),
-    payload: (*const c_char, usize),
-    timeout_ms: u32,
-    ticket: *mut u64,
-}
-
-unsafe fn request(asks: &Asks, incoming: Incoming, error: *mut *mut pond_error) -> i32 {
-    let ticket = |number: u64| {
-        if !asks.ticket.is_null() {
-            // SAFETY: the caller promises that a non-NULL `ticket` is writable.
-            unsafe { asks.ticket.write(number) };
-        }
-    };
-    // SAFETY: the caller's promises.
-    unsafe {
-        guard_error_here(error, || {
-            ticket(0);
-            let (channel, event, payload) = addressed(asks.channel, asks.event, asks.payload)?;
-            if !incoming.has_function() && !channel.client.has_program_queue() {
-                return Err(invalid(
-                    "fn is NULL, and the client has no queue to pull the reply from",
-                ));
-            }
-            let user_data = incoming.user_data();
-            let attachment = incoming.tie();
-            let number = global::number();
-            // Written before the reply can come.
-            ticket(number);
-            let timeout = request_timeout(asks.timeout_ms);
-            let tie = Tie { attachment, user_data };
-            let asked = channel.client.request(channel.id, event, payload, timeout, number, tie);
-            if asked.is_err() {
-                ticket(0);
-            }
-            asked.map(|()| status::OK)
-        })
-    }
-}
-
 /// Asks. Negative status: fn is never called (destroy is). POND_OK: exactly one POND_EVENT_REPLY, to fn or (fn NULL) to
 /// pond_queue_next; a client without a queue needs fn. The clock starts now; timeout_ms 0 = the option's, POND_FOREVER = no limit.
 /// `ticket` (may be NULL) is a number below 2^53, unique in the process, written before the reply can come. Queued like a message
@@ -325,17 +282,21 @@ pub unsafe extern "C" fn pond_channel_request(
     ticket: *mut u64,
     error: *mut *mut pond_error,
 ) -> i32 {
-    let incoming = Incoming::new(r#fn, user_data, destroy);
     // SAFETY: `error` and `ticket` are NULL or writable (rules 2, 3), strings in are as rule 4 asks; the lengths are theirs.
     unsafe {
-        let asks = Asks {
+        pond_channel_request_n(
             channel,
-            event: (event, str_len(event)),
-            payload: (payload_json, str_len(payload_json)),
+            event,
+            str_len(event),
+            payload_json,
+            str_len(payload_json),
             timeout_ms,
+            r#fn,
+            user_data,
+            destroy,
             ticket,
-        };
-        request(&asks, incoming, error)
+            error,
+        )
     }
 }
 
@@ -355,15 +316,36 @@ pub unsafe extern "C" fn pond_channel_request_n(
     error: *mut *mut pond_error,
 ) -> i32 {
     let incoming = Incoming::new(r#fn, user_data, destroy);
-    let asks = Asks {
-        channel,
-        event: (event, event_len),
-        payload: (payload, payload_len),
-        timeout_ms,
-        ticket,
+    let tell = |number: u64| {
+        if !ticket.is_null() {
+            // SAFETY: the caller promises that a non-NULL `ticket` is writable (rule 3).
+            unsafe { ticket.write(number) };
+        }
     };
-    // SAFETY: `error` and `ticket` are NULL or writable (rules 2, 3), pairs in are as rule 4 asks.
-    unsafe { request(&asks, incoming, error) }
+    // SAFETY: `error` is NULL or writable (rule 2), pairs in are as rule 4 asks.
+    unsafe {
+        guard_error_here(error, || {
+            tell(0);
+            let (channel, event, payload) = addressed(channel, (event, event_len), (payload, payload_len))?;
+            if !incoming.has_function() && !channel.client.has_program_queue() {
+                return Err(invalid(
+                    "fn is NULL, and the client has no queue to pull the reply from",
+                ));
+            }
+            let user_data = incoming.user_data();
+            let attachment = incoming.tie();
+            let number = global::number();
+            // Before the reply can come.
+            tell(number);
+            let timeout = request_timeout(timeout_ms);
+            let tie = Tie { attachment, user_data };
+            let asked = channel.client.request(channel.id, event, payload, timeout, number, tie);
+            if asked.is_err() {
+                tell(0);
+            }
+            asked.map(|()| status::OK)
+        })
+    }
 }
 
 /// Completes a request of this channel with POND_ERROR_CANCELLED. Never waits.
