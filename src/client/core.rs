@@ -376,10 +376,13 @@ impl Client {
     /// `unlock`.
     pub(super) fn drain(&self, shared: &mut Shared) {
         if !shared.freed
-            && let Some((messages, bytes)) = shared.session.messages()
+            // A reply may be a call's.
+            && shared.calls.is_empty()
+            && let Some((events, plain)) = shared.session.plain_events()
         {
-            let news = self.queue.push_messages(self.source, messages, bytes);
+            let news = self.queue.push_plain(self.source, events, plain);
             shared.queue_news.add(news);
+            shared.answers = shared.answers.saturating_add(plain.replies);
         }
         while let Some(event) = shared.session.poll_event() {
             match event.kind {
@@ -555,7 +558,8 @@ impl Client {
             user_data,
         } = tie;
         let mut shared = self.begin()?;
-        let now = self.now();
+        // The clock is asked for one question at a time. Of many, the driver starts the clocks, whose turn comes at once.
+        let now = (shared.session.pending_requests() == 0).then(|| self.now());
         let session = &mut shared.session;
         let asked = AssertUnwindSafe(|| session.request(id, event, payload, timeout, ticket, now));
         let result = catch_unwind(asked).unwrap_or_else(|_| {

@@ -8,7 +8,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::inject;
-use crate::session::{Event, EventKind, EventMut, status};
+use crate::session::{Event, EventKind, EventMut, Plain, status};
 
 use super::delivered::Delivered;
 use super::handlers::{Found, Registration};
@@ -165,17 +165,19 @@ impl EventQueue {
         self.news(inner, added, was_empty)
     }
 
-    /// Appends events that are nothing but messages, in order, as [`EventQueue::push`] does.
+    /// Appends events that are nothing but messages and replies, in order, as [`EventQueue::push`] does.
     #[must_use]
-    pub fn push_messages(self: &Arc<Self>, source: usize, events: vec_deque::Drain<'_, Event>, bytes: u64) -> News {
+    pub fn push_plain(self: &Arc<Self>, source: usize, events: vec_deque::Drain<'_, Event>, plain: Plain) -> News {
         let mut inner = lock(&self.inner);
-        if inner.closed || inner.store.source(source).is_none_or(|source| source.sink.is_none()) {
-            // Nobody can take them any more. They go outside of the lock.
+        // Of a freed queue nobody can take anything, but a destroy may hang on a reply: those wait for the end of their client.
+        let in_vain = inner.closed && plain.replies == 0;
+        if in_vain || inner.store.source(source).is_none_or(|source| source.sink.is_none()) {
+            // They go outside of the lock.
             drop(inner);
             return News::default();
         }
         let was_empty = inner.store.is_empty();
-        let added = inner.store.append_messages(source, events, bytes);
+        let added = inner.store.append_plain(source, events, plain);
         self.news(inner, added, was_empty)
     }
 

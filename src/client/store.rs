@@ -4,7 +4,7 @@ use std::collections::{VecDeque, vec_deque};
 use std::sync::Arc;
 
 use crate::session::hash::FastMap;
-use crate::session::{Event, EventKind};
+use crate::session::{Event, EventKind, Plain};
 
 use super::delivered::Delivered;
 use super::handlers::Found;
@@ -201,14 +201,14 @@ impl Store {
         self.items.len() - before
     }
 
-    /// Appends events that are nothing but messages from frames of so many bytes. Answers how many.
-    pub fn append_messages(&mut self, place: usize, events: vec_deque::Drain<'_, Event>, bytes: u64) -> usize {
+    /// Appends events that are nothing but messages and replies. Answers how many.
+    pub fn append_plain(&mut self, place: usize, events: vec_deque::Drain<'_, Event>, plain: Plain) -> usize {
         let Some(Some(source)) = self.sources.get_mut(place) else {
             return 0;
         };
         let added = events.len();
-        source.backlog.events += added as u32;
-        source.backlog.bytes += bytes;
+        source.backlog.events += plain.messages;
+        source.backlog.bytes += plain.bytes;
         let source = u32::try_from(place).ok();
         let items = events.map(|event| {
             let event = Delivered::new(event);

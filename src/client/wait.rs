@@ -194,7 +194,7 @@ impl Client {
         let now = self.now();
         let asked = self
             .contained(&mut shared, |session| {
-                session.request(id, event, payload, timeout, ticket, now)
+                session.request(id, event, payload, timeout, ticket, Some(now))
             })
             .and_then(|accepted| accepted);
         if let Err(failure) = asked {

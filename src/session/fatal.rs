@@ -2,7 +2,7 @@
 //! is told.
 
 use super::event::{Event, EventKind, EventMut, Field};
-use super::requests::tied;
+use super::requests::tie;
 use super::status::{self, ChannelState, Failure};
 use super::{Link, Session};
 
@@ -67,10 +67,12 @@ impl Session {
         self.events.retain(|event| event.kind == EventKind::Reply);
         let mut owed = Vec::from(self.events);
         for number in self.requests.numbers(|_| true) {
-            if let Some((ticket, request)) = self.requests.remove(number) {
-                let reply = failed_reply(self.config.client, ticket, failure);
-                owed.push(tied(reply, ticket, request).freeze());
-            }
+            let reply = self.requests.complete(number, |ticket, request| {
+                let mut reply = failed_reply(self.config.client, ticket, failure);
+                tie(&mut reply, ticket, request);
+                reply.freeze()
+            });
+            owed.extend(reply);
         }
         owed
     }

@@ -7,7 +7,7 @@ use super::spare::Spares;
 use super::status::{self, ChannelState, Failure};
 use super::{ChannelId, Session};
 use crate::protocol::{
-    Action, Envelope, Span, Usual, connection_id, eviction_reason, is_error_event, is_eviction, parse_frame,
+    Action, Envelope, Frames, Span, Usual, connection_id, eviction_reason, is_error_event, is_eviction, parse_frame,
     server_error,
 };
 
@@ -45,28 +45,35 @@ impl Session {
         crate::inject::point("session");
         self.stats.frames_in += 1;
         let mut frames = parse_frame(frame);
+        let mut usual = Usual::none();
         loop {
-            match frames.next_usual_like(Some(&mut self.shape)) {
-                Some(usual) => {
-                    let done = match usual.action {
-                        Action::Broadcast => self.broadcast(frame, &usual),
-                        Action::System => self.plain_reply(frame, &usual),
-                        _ => false,
-                    };
-                    if !done {
-                        self.envelope(&usual.envelope(frame), now);
-                    }
-                    if frames.is_over() {
-                        break;
-                    }
+            if frames.next_usual_like(Some(&mut self.shape), &mut usual) {
+                let done = match usual.action {
+                    Action::Broadcast => self.broadcast(frame, &usual),
+                    Action::System => self.plain_reply(frame, &usual),
+                    _ => false,
+                };
+                if !done {
+                    self.envelope(&usual.envelope(frame), now);
                 }
-                None => match frames.next_other() {
-                    None => break,
-                    Some(Ok(envelope)) => self.envelope(&envelope, now),
-                    Some(Err(error)) => self.undecodable(&error.to_string(), frame.len()),
-                },
+                if frames.is_over() {
+                    break;
+                }
+            } else if !self.other_envelope(&mut frames, frame.len(), now) {
+                break;
             }
         }
+    }
+
+    /// What is no usual envelope. False: nothing follows.
+    #[inline(never)]
+    fn other_envelope(&mut self, frames: &mut Frames<'_>, frame_len: usize, now: Time) -> bool {
+        match frames.next_other() {
+            None => return false,
+            Some(Ok(envelope)) => self.envelope(&envelope, now),
+            Some(Err(error)) => self.undecodable(&error.to_string(), frame_len),
+        }
+        true
     }
 
     /// The most frequent of all: a frame that is a broadcast in a channel that is JOINED. False: it is not such.
@@ -81,8 +88,8 @@ impl Session {
             return false;
         };
         let event = EventMut::message(frame, usual, tag, &mut self.spares);
-        self.broadcasts.count += 1;
-        self.broadcasts.bytes += u64::from(event.frame_bytes);
+        self.plain.messages += 1;
+        self.plain.bytes += u64::from(event.frame_bytes);
         self.emit(event);
         true
     }

@@ -24,7 +24,7 @@ pub mod status;
 mod timers;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque, vec_deque};
 
 use crate::protocol::Shape;
 use channel::Channel;
@@ -80,11 +80,15 @@ pub struct Stats {
     pub connects: u64,
 }
 
-/// Events that are nothing but messages of channels.
-#[derive(Default)]
-struct Broadcasts {
-    count: usize,
-    bytes: u64,
+/// What is known of events that are nothing but messages of channels and replies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plain {
+    /// How many are messages.
+    pub messages: u32,
+    /// The bytes of their frames.
+    pub bytes: u64,
+    /// How many are replies.
+    pub replies: u32,
 }
 
 /// One client and its channels.
@@ -119,7 +123,7 @@ pub struct Session {
     writable_wanted: BTreeSet<ChannelId>,
     events: VecDeque<Event>,
     /// Of them, while none is taken.
-    broadcasts: Broadcasts,
+    plain: Plain,
     spares: Spares,
     /// Of an earlier inbound frame, most often that of the next one, too.
     shape: Shape,
@@ -156,7 +160,7 @@ impl Session {
             ping: heartbeat::PingState::default(),
             writable_wanted: BTreeSet::new(),
             events: VecDeque::new(),
-            broadcasts: Broadcasts::default(),
+            plain: Plain::default(),
             spares: Spares::new(),
             shape: Shape::default(),
             actions: VecDeque::new(),
@@ -196,6 +200,7 @@ impl Session {
     /// Time has passed: runs everything that is due.
     pub fn tick(&mut self, now: Time) {
         crate::inject::point("session");
+        self.requests.start(now);
         let mut requests = self.requests.due(now).into_iter().peekable();
         loop {
             let until = requests.peek().map_or(now, |(at, _)| *at);
@@ -213,14 +218,15 @@ impl Session {
     /// The next event for the program.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.broadcasts = Broadcasts::default();
+        self.plain = Plain::default();
         self.events.pop_front()
     }
 
-    /// All events for the program, to be taken at once, and the bytes of their frames, if they are nothing but messages.
-    pub fn messages(&mut self) -> Option<(std::collections::vec_deque::Drain<'_, Event>, u64)> {
-        let Broadcasts { count, bytes } = std::mem::take(&mut self.broadcasts);
-        (count > 0 && count == self.events.len()).then(|| (self.events.drain(..), bytes))
+    /// All events for the program, to be taken at once, if they are nothing but messages and replies.
+    pub fn plain_events(&mut self) -> Option<(vec_deque::Drain<'_, Event>, Plain)> {
+        let plain = std::mem::take(&mut self.plain);
+        let count = plain.messages + plain.replies;
+        (count > 0 && count as usize == self.events.len()).then(|| (self.events.drain(..), plain))
     }
 
     /// Blocks for events to come. Without any, each event gets one of its own.

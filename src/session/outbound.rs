@@ -51,20 +51,24 @@ impl Head {
 impl Session {
     /// Accepts a message: written in order, or reported. `payload` is a checked JSON object.
     pub fn send(&mut self, id: ChannelId, event: &str, payload: &str) -> Result<(), Failure> {
-        // One like the last one, on a link with room: most are.
-        let len = self.head.frame_len(payload) as u64;
-        if self.head.channel == id
-            && self.head.event == event
-            && self.goes_out()
-            && len <= self.config.max_message_out
-            && self.wire.bytes() + len <= self.config.outbound_limit
-        {
+        if self.is_like_last(id, event, payload) {
             crate::inject::point("session");
             let number = self.ids.next_number();
             self.push_wire(id, Purpose::Message, number, payload);
             return Ok(());
         }
         self.send_any(id, event, payload)
+    }
+
+    /// A message like the last one, on a link with room for it: most are.
+    #[inline(always)]
+    pub(super) fn is_like_last(&self, id: ChannelId, event: &str, payload: &str) -> bool {
+        let len = self.head.frame_len(payload) as u64;
+        self.head.channel == id
+            && self.head.event == event
+            && self.goes_out()
+            && len <= self.config.max_message_out
+            && self.wire.bytes() + len <= self.config.outbound_limit
     }
 
     #[inline(never)]
@@ -133,7 +137,7 @@ impl Session {
     }
 
     #[inline(always)]
-    fn push_wire(&mut self, id: ChannelId, purpose: Purpose, number: u64, payload: &str) {
+    pub(super) fn push_wire(&mut self, id: ChannelId, purpose: Purpose, number: u64, payload: &str) {
         let head = &mut self.head;
         let len = head.frame_len(payload);
         self.wire

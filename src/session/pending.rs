@@ -8,6 +8,8 @@ use super::event::Attachment;
 
 /// A request without a deadline is due then.
 pub(super) const NEVER: Time = Time::MAX;
+/// Above every number.
+const NONE_FRESH: u64 = u64::MAX;
 /// So many places of completed requests are not worth a pass.
 const KEPT_HOLES: usize = 32;
 
@@ -36,6 +38,8 @@ pub(super) struct Pending {
     live: usize,
     /// Tickets are in the order of numbers, too.
     tickets_rise: bool,
+    /// Requests from this number on have no clock yet: what they call due is how long they may take.
+    fresh: u64,
     /// Nothing is due earlier. It is not put off when a request completes: one look too many costs less than a look at each.
     earliest: Time,
 }
@@ -46,6 +50,7 @@ impl Default for Pending {
             entries: VecDeque::new(),
             live: 0,
             tickets_rise: true,
+            fresh: NONE_FRESH,
             earliest: NEVER,
         }
     }
@@ -56,19 +61,40 @@ impl Pending {
         self.live
     }
 
-    /// Adds one whose number is above all others.
-    pub fn insert(&mut self, number: u64, ticket: u64, request: Request) {
+    /// Adds one whose number is above all others. Without `now` its clock starts with [`start`](Self::start).
+    #[inline]
+    pub fn insert(&mut self, number: u64, ticket: u64, mut request: Request, now: Option<Time>) {
+        match now {
+            Some(now) => {
+                // So that all from `fresh` on are.
+                self.start(now);
+                request.due = now.saturating_add(request.due);
+                self.earliest = self.earliest.min(request.due);
+            }
+            None => self.fresh = self.fresh.min(number),
+        }
         self.tickets_rise = match self.entries.back() {
             Some(last) => self.tickets_rise && last.ticket < ticket,
             None => true,
         };
-        self.earliest = self.earliest.min(request.due);
         self.live += 1;
         self.entries.push_back(Entry {
             number,
             ticket,
             request: Some(request),
         });
+    }
+
+    /// Starts the clocks that do not run yet.
+    pub fn start(&mut self, now: Time) {
+        let fresh = std::mem::replace(&mut self.fresh, NONE_FRESH);
+        let entries = self.entries.iter_mut().rev();
+        for entry in entries.take_while(|entry| entry.number >= fresh) {
+            if let Some(request) = &mut entry.request {
+                request.due = now.saturating_add(request.due);
+                self.earliest = self.earliest.min(request.due);
+            }
+        }
     }
 
     /// Where it is, until one is removed.
@@ -117,17 +143,29 @@ impl Pending {
         entry.request.as_mut()
     }
 
-    /// It is complete: its ticket, and what is left of it.
-    pub fn remove(&mut self, number: u64) -> Option<(u64, Request)> {
-        self.remove_at(self.place(number)?)
+    /// It is not there any more. False: it was not.
+    pub fn remove(&mut self, number: u64) -> bool {
+        self.complete(number, |_, _| ()).is_some()
+    }
+
+    /// It is complete: `last` gets its ticket and itself once more.
+    pub fn complete<T>(&mut self, number: u64, last: impl FnOnce(u64, &mut Request) -> T) -> Option<T> {
+        self.complete_at(self.place(number)?, last)
     }
 
     /// The same for a place.
-    #[inline]
-    pub fn remove_at(&mut self, place: usize) -> Option<(u64, Request)> {
+    #[inline(always)]
+    pub fn complete_at<T>(&mut self, place: usize, last: impl FnOnce(u64, &mut Request) -> T) -> Option<T> {
         let entry = self.entries.get_mut(place)?;
-        let removed = (entry.ticket, entry.request.take()?);
+        let told = last(entry.ticket, entry.request.as_mut()?);
+        entry.request = None;
         self.live -= 1;
+        self.pass_complete();
+        Some(told)
+    }
+
+    /// Lets go of the places of requests that are complete.
+    fn pass_complete(&mut self) {
         while self.entries.front().is_some_and(|entry| entry.request.is_none()) {
             self.entries.pop_front();
         }
@@ -136,7 +174,6 @@ impl Pending {
         } else if self.entries.len() > 2 * self.live + KEPT_HOLES {
             self.entries.retain(|entry| entry.request.is_some());
         }
-        Some(removed)
     }
 
     /// In order.
@@ -189,7 +226,7 @@ mod tests {
         // Other frames have numbers, too.
         let numbers: Vec<u64> = (1..400).map(|n| n + n / 7).collect();
         for number in &numbers {
-            pending.insert(*number, 1_000 + number, request(NEVER));
+            pending.insert(*number, 1_000 + number, request(NEVER), Some(0));
         }
         let mut left = numbers.clone();
         for step in 0.. {
@@ -198,8 +235,8 @@ mod tests {
             }
             let number = left.remove((step * 31) % left.len());
             assert_eq!(pending.by_ticket(1_000 + number).map(|found| found.0), Some(number));
-            assert_eq!(pending.remove(number).map(|removed| removed.0), Some(1_000 + number));
-            assert!(pending.remove(number).is_none() && pending.get(number).is_none());
+            assert!(pending.remove(number));
+            assert!(!pending.remove(number) && pending.get(number).is_none());
             assert!(pending.by_ticket(1_000 + number).is_none());
             assert_eq!(pending.numbers(|_| true), left);
             assert_eq!(pending.len(), left.len());
@@ -211,11 +248,11 @@ mod tests {
     fn tickets_need_not_rise() {
         let mut pending = Pending::default();
         for (number, ticket) in [(1, 5), (2, 9), (3, 7), (5, 8)] {
-            pending.insert(number, ticket, request(NEVER));
+            pending.insert(number, ticket, request(NEVER), Some(0));
         }
         for (number, ticket) in [(3, 7), (1, 5), (5, 8), (2, 9)] {
             assert_eq!(pending.by_ticket(ticket).map(|found| found.0), Some(number));
-            assert!(pending.remove(number).is_some());
+            assert!(pending.remove(number));
             assert!(pending.by_ticket(ticket).is_none());
         }
     }
@@ -224,7 +261,7 @@ mod tests {
     fn what_is_due_comes_in_the_order_of_deadlines() {
         let mut pending = Pending::default();
         for (number, due) in [(1, 30), (2, 10), (3, NEVER), (4, 20), (5, 10)] {
-            pending.insert(number, number, request(due));
+            pending.insert(number, number, request(due), Some(0));
         }
         assert_eq!(pending.next_due(), Some(10));
         assert_eq!(pending.due(9), []);
@@ -236,5 +273,32 @@ mod tests {
         pending.remove(1);
         assert_eq!(pending.due(40), []);
         assert_eq!(pending.next_due(), None, "the last one has no deadline");
+    }
+
+    #[test]
+    fn a_clock_that_does_not_run_is_started_once() {
+        let mut pending = Pending::default();
+        pending.insert(1, 1, request(5), None);
+        pending.insert(2, 2, request(NEVER), None);
+        pending.insert(3, 3, request(7), None);
+        assert_eq!(pending.next_due(), None);
+        assert_eq!(pending.due(1_000), []);
+        assert!(pending.remove(3));
+        pending.insert(4, 4, request(3), None);
+        pending.start(100);
+        assert_eq!(pending.next_due(), Some(103));
+        pending.start(200);
+        pending.insert(6, 6, request(9), None);
+        // What has a clock from the beginning starts those before it.
+        pending.insert(7, 7, request(1), Some(300));
+        pending.start(400);
+        assert_eq!(pending.due(1_000), [(103, 4), (105, 1), (301, 7), (309, 6)]);
+        // The fresh one is gone before its clock starts, and another one comes behind it.
+        let mut pending = Pending::default();
+        pending.insert(1, 1, request(5), None);
+        assert!(pending.remove(1));
+        pending.insert(2, 2, request(5), Some(10));
+        pending.start(20);
+        assert_eq!(pending.next_due(), Some(15));
     }
 }

@@ -5,12 +5,12 @@ use super::event::{Attachment, BlockBuilder, EventKind, EventMut, Field};
 use super::pending::{NEVER, Request};
 use super::status::{self, Failure};
 use super::wire::{OutFrame, Purpose};
-use super::{ChannelId, Session};
+use super::{ChannelId, Plain, Session};
 use crate::protocol::Envelope;
 
 impl Session {
     /// Accepts a request. Its REPLY event bears `ticket`, a number of the caller's. `timeout` 0 = the configured one,
-    /// `None` = no limit. The clock starts now.
+    /// `None` = no limit. The clock starts now; who does not know what time it is leaves it to the next [`tick`](Self::tick).
     pub fn request(
         &mut self,
         id: ChannelId,
@@ -18,25 +18,45 @@ impl Session {
         payload: &str,
         timeout: Option<Time>,
         ticket: u64,
-        now: Time,
+        now: impl Into<Option<Time>>,
     ) -> Result<(), Failure> {
+        let request = Request {
+            channel: id,
+            handed: None,
+            due: match timeout {
+                None => NEVER,
+                Some(0) => self.config.response_timeout,
+                Some(timeout) => timeout,
+            },
+            user_data: 0,
+            attachment: None,
+        };
+        let now = now.into();
+        if self.is_like_last(id, event, payload) {
+            crate::inject::point("session");
+            let number = self.ids.next_number();
+            self.requests.insert(number, ticket, request, now);
+            crate::inject::point("session");
+            self.push_wire(id, Purpose::Request(number), number, payload);
+            return Ok(());
+        }
+        self.request_any(request, (event, payload), ticket, now)
+    }
+
+    #[inline(never)]
+    fn request_any(
+        &mut self,
+        request: Request,
+        (event, payload): (&str, &str),
+        ticket: u64,
+        now: Option<Time>,
+    ) -> Result<(), Failure> {
+        let id = request.channel;
         if !self.is_joined_head(id) {
             self.refuse_ended(id)?;
         }
         let number = self.prepare(id, event, payload)?;
-        let due = match timeout {
-            None => NEVER,
-            Some(0) => now.saturating_add(self.config.response_timeout),
-            Some(timeout) => now.saturating_add(timeout),
-        };
-        let request = Request {
-            channel: id,
-            handed: None,
-            due,
-            user_data: 0,
-            attachment: None,
-        };
-        self.requests.insert(number, ticket, request);
+        self.requests.insert(number, ticket, request, now);
         crate::inject::point("session");
         let accepted = self.accept(id, Purpose::Request(number), number, payload);
         if accepted.is_err() {
@@ -61,6 +81,7 @@ impl Session {
 
     /// The request of that ticket was not accepted after all: what a panic has told of it is untold.
     pub fn forget_reply(&mut self, ticket: u64) {
+        self.plain = Plain::default();
         self.events
             .retain(|event| event.kind != EventKind::Reply || event.ticket != ticket);
     }
@@ -221,9 +242,13 @@ impl Session {
 
     /// The one end of a request. From here on nothing can fail, so that what is tied to it is not lost.
     #[inline]
-    fn finish_request(&mut self, place: usize, event: EventMut) {
-        if let Some((ticket, request)) = self.requests.remove_at(place) {
-            self.emit(tied(event, ticket, request));
+    fn finish_request(&mut self, place: usize, mut event: EventMut) {
+        let told = self
+            .requests
+            .complete_at(place, |ticket, request| tie(&mut event, ticket, request));
+        if told.is_some() {
+            self.plain.replies += 1;
+            self.emit(event);
         }
     }
 
@@ -234,11 +259,10 @@ impl Session {
     }
 }
 
-/// The event that ends a request, with what belongs to it.
+/// The event ends that request: it gets what belongs to it.
 #[inline]
-pub(super) fn tied(mut event: EventMut, ticket: u64, request: Request) -> EventMut {
+pub(super) fn tie(event: &mut EventMut, ticket: u64, request: &mut Request) {
     event.ticket = ticket;
     event.user_data = request.user_data;
-    event.attachment = request.attachment;
-    event
+    event.attachment = request.attachment.take();
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use pondsocket::session::{
-    Action, ChannelId, ClientState, Config, Event, EventKind, Failure, Field, LinkEnd, Session, Time, status,
+    Action, ChannelId, ClientState, Config, Event, EventKind, Failure, Field, LinkEnd, Plain, Session, Time, status,
 };
 use serde_json::{Value, json};
 
@@ -126,20 +126,25 @@ impl Peer {
                 self.actions.push_back(action);
             }
             // As the driver does.
-            let (messages, bytes) = self
+            let (events, told) = self
                 .session
-                .messages()
-                .map_or_else(Default::default, |(messages, bytes)| {
-                    let messages: Vec<_> = messages.collect();
-                    assert!(!messages.is_empty());
-                    (messages, bytes)
+                .plain_events()
+                .map_or_else(Default::default, |(events, plain)| {
+                    let events: Vec<_> = events.collect();
+                    assert!(!events.is_empty());
+                    (events, plain)
                 });
-            assert!(messages.iter().all(|event| event.kind == EventKind::Message));
-            assert_eq!(
-                messages.iter().map(|event| u64::from(event.frame_bytes)).sum::<u64>(),
-                bytes
-            );
-            for event in messages
+            let mut plain = Plain::default();
+            for event in &events {
+                match event.kind {
+                    EventKind::Message => plain.messages += 1,
+                    EventKind::Reply => plain.replies += 1,
+                    other => panic!("{other:?} is not plain"),
+                }
+                plain.bytes += u64::from(event.frame_bytes);
+            }
+            assert_eq!(plain, told);
+            for event in events
                 .into_iter()
                 .chain(std::iter::from_fn(|| self.session.poll_event()))
             {

@@ -1,6 +1,6 @@
 //! Table A of the protocol: joins, leaves, evictions, replies, presence. See `rows`.
 
-use pondsocket::session::{Action, ChannelState, ClientState, Config, EventKind, Field, status};
+use pondsocket::session::{Action, ChannelState, ClientState, Config, EventKind, Field, Plain, status};
 use serde_json::json;
 
 use crate::capture::{received, sent, with_id};
@@ -298,16 +298,22 @@ fn table_a_14_join_is_never_sent_twice() {
 
 #[test]
 fn messages_are_taken_at_once_when_nothing_else_is_told() {
-    let (mut peer, _) = Peer::joined(Dialect::Js, quiet());
+    let (mut peer, channel) = Peer::joined(Dialect::Js, quiet());
     let frame = Dialect::Js.broadcast("/c", FOREIGN, "one", &json!({"a": 1}));
     // The first one finds its channel the long way.
     peer.receive(&frame);
     let (now, session) = (peer.now, &mut peer.session);
-    assert!(session.messages().is_none());
+    assert!(session.plain_events().is_none());
     session.text_frame(&frame, now);
     session.text_frame(&frame, now);
-    let (messages, bytes) = session.messages().unwrap();
-    assert_eq!((messages.len(), bytes), (2, 2 * frame.len() as u64));
+    let (messages, plain) = session.plain_events().unwrap();
+    assert_eq!(messages.len(), 2);
+    let counted = |messages, replies| Plain {
+        messages,
+        bytes: u64::from(messages) * frame.len() as u64,
+        replies,
+    };
+    assert_eq!(plain, counted(2, 0));
     drop(messages);
     assert!(session.poll_event().is_none());
     // With something else before, behind, or already taken.
@@ -324,7 +330,7 @@ fn messages_are_taken_at_once_when_nothing_else_is_told() {
             .filter_map(|_| session.poll_event())
             .map(|event| event.kind)
             .collect();
-        assert!(session.messages().is_none(), "{taken} of {frames:?} taken");
+        assert!(session.plain_events().is_none(), "{taken} of {frames:?} taken");
         kinds.extend(std::iter::from_fn(|| session.poll_event()).map(|event| event.kind));
         let wanted = frames.map(|frame| {
             if frame == "?" {
@@ -336,5 +342,18 @@ fn messages_are_taken_at_once_when_nothing_else_is_told() {
         assert_eq!(kinds, wanted);
     }
     session.text_frame(&frame, now);
-    assert_eq!(session.messages().unwrap().1, frame.len() as u64, "counted anew");
+    assert_eq!(session.plain_events().unwrap().1, counted(1, 0), "counted anew");
+    // Replies are of them, good ones and bad ones, unless one is untold.
+    let tickets = [(); 3].map(|()| peer.request(channel).unwrap());
+    peer.session.text_frame(&frame, now);
+    for ticket in tickets {
+        assert!(peer.session.cancel_request(ticket));
+    }
+    assert_eq!(peer.session.plain_events().unwrap().1, counted(1, 3));
+    let ticket = peer.request(channel).unwrap();
+    peer.session.text_frame("?", now);
+    assert!(peer.session.cancel_request(ticket));
+    peer.session.forget_reply(ticket);
+    assert!(peer.session.plain_events().is_none(), "the error is none");
+    assert_eq!(peer.session.poll_event().unwrap().kind, EventKind::ClientError);
 }
