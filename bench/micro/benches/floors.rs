@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
+use pondsocket::client::handlers::Found;
 use pondsocket::client::pool::Pool;
 use pondsocket::client::queue::{Bounds, Sink};
 use pondsocket::client::{Delivered, EventQueue, Pulled};
@@ -121,7 +122,7 @@ fn payload_check(bencher: Bencher<'_, '_>) {
 struct Nobody;
 
 impl Sink for Nobody {
-    fn deliver(&self, _event: &Delivered) {}
+    fn deliver(&self, _event: &Delivered, _found: &mut Found) {}
     fn resume_reading(&self) {}
 }
 
@@ -144,7 +145,8 @@ fn queue_push_pop(bencher: Bencher<'_, '_>, batch: u32) {
             .collect()
     };
     bencher.counter(batch).with_inputs(events).bench_values(|mut events| {
-        queue.push(source, &mut events);
+        let news = queue.push(source, &mut events);
+        queue.announce(news);
         let pulled = queue.pull(0, batch, &mut |event| events.push(event));
         assert_eq!(pulled, Pulled::Events(batch), "they are there");
         events
