@@ -194,19 +194,35 @@ pub struct Handlers {
     changes: AtomicUsize,
 }
 
+/// The handlers of so many targets are looked at without the lock; more would be too many to copy when they change meanwhile.
+const FEW: usize = 256;
+
+/// By target: 0 = the client, else the channel's handle.
+type Targets = FastMap<u64, List>;
+
 /// Where the handlers of the last event were found, for the next one of the same client.
 #[derive(Default)]
 pub struct Found {
-    /// The target, and how often the lists had changed.
-    of: Option<(u64, usize)>,
-    list: Option<List>,
+    /// How often the lists had changed.
+    changes: Option<usize>,
+    /// All of them, if they are few.
+    few: Option<triomphe::Arc<Targets>>,
+    /// Else those of one target.
+    list: Option<(u64, Option<List>)>,
 }
 
 #[derive(Default)]
 struct Lists {
-    /// By target: 0 = the client, else the channel's handle.
-    by_target: FastMap<u64, List>,
+    /// Shared with whoever delivers just now: a change makes a copy then.
+    by_target: triomphe::Arc<Targets>,
     closed: bool,
+}
+
+impl Lists {
+    #[inline(never)]
+    fn targets(&mut self) -> &mut Targets {
+        triomphe::Arc::make_mut(&mut self.by_target)
+    }
 }
 
 impl Handlers {
@@ -223,7 +239,7 @@ impl Handlers {
             return false;
         }
         // The list is shared with whoever delivers just now, so a new one takes its place.
-        let list = lists.by_target.entry(target).or_default();
+        let list = lists.targets().entry(target).or_default();
         let mut copy = Vec::with_capacity(list.len() + 1);
         copy.extend(list.iter().cloned());
         copy.push((id, Arc::clone(registration)));
@@ -234,10 +250,11 @@ impl Handlers {
     /// Takes a handler out; it is not cancelled yet.
     pub fn remove(&self, target: u64, id: u64) -> Option<Arc<Registration>> {
         let mut lists = self.change();
-        let list = lists.by_target.get_mut(&target)?;
+        let targets = lists.targets();
+        let list = targets.get_mut(&target)?;
         let found = list.iter().find(|(other, _)| *other == id)?.1.clone();
         if list.len() == 1 {
-            lists.by_target.remove(&target);
+            targets.remove(&target);
         } else {
             *list = Arc::new(list.iter().filter(|(other, _)| *other != id).cloned().collect());
         }
@@ -251,7 +268,7 @@ impl Handlers {
 
     /// Takes all handlers of a target out.
     pub fn remove_target(&self, target: u64) -> List {
-        self.change().by_target.remove(&target).unwrap_or_default()
+        self.change().targets().remove(&target).unwrap_or_default()
     }
 
     /// Takes everything out, for good.
@@ -259,7 +276,7 @@ impl Handlers {
         let mut lists = self.change();
         lists.closed = true;
         let mut all: Vec<_> = lists
-            .by_target
+            .targets()
             .drain()
             .flat_map(|(_, list)| list.iter().cloned().collect::<Vec<_>>())
             .collect();
@@ -270,12 +287,21 @@ impl Handlers {
     /// Runs every handler that wants this event; true when there was one.
     pub fn deliver(&self, event: &Delivered, found: &mut Found) -> bool {
         let target = event.event().channel;
-        if found.of != Some((target, self.changes.load(Acquire))) {
+        if found.changes != Some(self.changes.load(Acquire)) {
             let lists = lock(&self.lists);
-            found.list = lists.by_target.get(&target).cloned();
-            found.of = Some((target, self.changes.load(Acquire)));
+            found.few = (lists.by_target.len() <= FEW).then(|| lists.by_target.clone());
+            found.list = None;
+            found.changes = Some(self.changes.load(Acquire));
         }
-        let Some(list) = &found.list else {
+        let list = match (&found.few, &mut found.list) {
+            (Some(few), _) => few.get(&target),
+            (None, Some((of, list))) if *of == target => list.as_ref(),
+            (None, other) => {
+                let list = lock(&self.lists).by_target.get(&target).cloned();
+                other.insert((target, list)).1.as_ref()
+            }
+        };
+        let Some(list) = list else {
             return false;
         };
         let mut taken = false;
@@ -299,5 +325,65 @@ impl Handlers {
             taken = true;
         }
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::EventMut;
+
+    struct Counting(Arc<AtomicU32>);
+
+    impl Callback for Counting {
+        fn call(&self, _: &Event) {
+            self.0.fetch_add(1, AcqRel);
+        }
+        fn destroy(&self) {}
+        fn is_callable(&self) -> bool {
+            true
+        }
+    }
+
+    fn message(channel: u64) -> Delivered {
+        let mut event = EventMut::new(EventKind::Message);
+        event.channel = channel;
+        Delivered::new(event.freeze())
+    }
+
+    /// What is found is what is there now, however many targets there are, and whatever was found before.
+    #[test]
+    fn a_change_is_seen_by_the_next_event() {
+        for last in [2, FEW as u64 - 1, FEW as u64, 2 * FEW as u64] {
+            let (handlers, calls) = (Handlers::default(), Arc::new(AtomicU32::new(0)));
+            let add = |target, id| {
+                let callback = Box::new(Counting(Arc::clone(&calls)));
+                assert!(handlers.add(target, id, &Registration::new(Selector::Message, callback)));
+            };
+            let mut found = Found::default();
+            let mut runs = |target| {
+                calls.store(0, Release);
+                let taken = handlers.deliver(&message(target), &mut found);
+                assert_eq!(taken, calls.load(Acquire) > 0);
+                calls.load(Acquire)
+            };
+            for target in 1..=last {
+                assert_eq!(runs(target), 0);
+                add(target, target);
+                assert_eq!((runs(target), runs(target)), (1, 1));
+            }
+            for target in 1..=last {
+                assert_eq!(runs(target), 1, "{target} of {last}");
+            }
+            assert_eq!(runs(last + 1), 0);
+            add(1, last + 1);
+            assert_eq!((runs(1), runs(last)), (2, 1));
+            assert!(handlers.remove(1, last + 1).is_some() && handlers.remove(2, 2).is_some());
+            assert_eq!((runs(1), runs(2)), (1, 0));
+            assert_eq!(handlers.remove_target(1).len(), 1);
+            assert_eq!((runs(1), runs(last)), (0, u32::from(last > 2)));
+            assert_eq!(handlers.close().len() as u64, last - 2);
+            assert_eq!(runs(last), 0);
+        }
     }
 }
