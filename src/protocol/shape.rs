@@ -7,10 +7,11 @@ use super::usual::{ACTION, CHANNEL, EVENT, PAYLOAD, REQUEST_ID, Span, Spans};
 
 /// Longer envelopes, without their payload and request id, are not remembered.
 const LONGEST: usize = 512;
-/// One in so many envelopes that are not like the last one is remembered: where each is of another channel, that would be in vain.
-const EVERY: u8 = 8;
-/// The first that is: a client at rest remembers nothing.
+/// So many envelopes that are not like the remembered one make the last of them remembered; a client at rest remembers nothing.
+/// Twice as many each time that it was in vain, as it is where each is of another channel.
 const FIRST: u8 = 4;
+/// How often that is doubled at most.
+const DOUBLED: u8 = 5;
 
 /// The envelope that the next one is compared with.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub struct Shape {
     members: [Member; 3],
     action: Action,
     misses: u8,
+    /// How often it was in vain.
+    vain: u8,
 }
 
 /// Fixed bytes, and the part behind them.
@@ -122,12 +125,20 @@ impl Shape {
         })
     }
 
+    /// One was like the remembered one.
+    #[inline]
+    pub(super) fn hit(&mut self) {
+        self.vain = 1;
+    }
+
     /// Remembers an envelope that began a frame and was not like the last one, now and then.
     #[inline]
     pub(super) fn see(&mut self, bytes: &[u8], end: usize, action: Action, spans: &Spans) {
-        self.misses = (self.misses + 1) % EVERY;
+        self.misses = self.misses.saturating_add(1);
         // Of a presence frame more is known than where its payload ends.
-        if self.misses == FIRST && action != Action::Presence && spans[PAYLOAD].end != 0 {
+        if self.misses >= FIRST << self.vain && action != Action::Presence && spans[PAYLOAD].end != 0 {
+            self.misses = 0;
+            self.vain = DOUBLED.min(self.vain + 1);
             self.learn(bytes, end, action, spans);
         }
     }

@@ -176,12 +176,13 @@ pub(super) fn read_usual<'a>(
     if start != 0 {
         shape = None;
     }
-    if let Some(shape) = &shape {
+    if let Some(shape) = &mut shape {
         match shape.follow(bytes, level, spans)? {
             Followed::Until(delimiter) => at = delimiter,
             Followed::Whole(end, same) => {
                 whole.end = end as u32;
                 *action = same;
+                shape.hit();
                 return Some(());
             }
         }
