@@ -8,19 +8,20 @@ use tokio::sync::Notify;
 
 use crate::session::hash::FastMap;
 use crate::session::{
-    Attachment, ChannelId, ChannelState, ClientState, Config, Event, EventKind, Failure, GOODBYE, Session, Stats, Time,
-    failed_reply, panic_failure, status,
+    Attachment, ChannelId, ChannelState, ClientState, Config, EventKind, Failure, GOODBYE, Session, Time,
+    panic_failure, status,
 };
 
+use super::announce::News;
 use super::delivered::Delivered;
 use super::direct::Driver;
 use super::driver;
 use super::handlers::{Found, Handlers, Registration};
 use super::library::Library;
-use super::queue::{Backlog, Bounds, EventQueue, News, Sink};
+use super::queue::{Bounds, EventQueue, Sink};
+use super::shared::{ClientStats, Shared, Traffic};
 use super::sync::{Patience, for_all, lock};
 use super::target::Target;
-use super::wait::Watch;
 
 /// How long the goodbye of a freed client may go on behind it.
 const FREED_GOODBYE: Time = 1_000;
@@ -45,86 +46,6 @@ pub struct Tie {
     pub attachment: Option<Attachment>,
     /// Told by the event.
     pub user_data: usize,
-}
-
-pub(super) struct Shared {
-    pub session: Session,
-    /// Calls that wait for their reply on the thread that asked.
-    pub calls: FastMap<u64, Option<Delivered>>,
-    /// Threads that wait on `changed` for one of them: who has not yet begun to finds it without being told.
-    pub calling: u32,
-    /// Replies that were told since the driver looked last.
-    pub answers: u32,
-    pub watches: Vec<Watch>,
-    /// Threads that wait on `changed` for a state.
-    pub waiting: u32,
-    /// Threads that wait on `changed` for a flush: they are not told before it is over.
-    pub flushing: u32,
-    driver_runs: bool,
-    pub driver: Driver,
-    /// Who waits on `changed` has to be told, once the lock is open.
-    pub news: bool,
-    /// Who waits on the queue has to be told: by the driver once the lock is open, for they may want it at once.
-    pub queue_news: News,
-    pub freed: bool,
-    /// How often a panic has cost the session; the driver's link belongs to one such life.
-    pub lives: u32,
-    /// A session was lost: whoever waits for a reply that it has forgotten is told.
-    pub lost: bool,
-    /// Events on their way from the session to the queue; empty between calls, its memory is used again.
-    outbox: Vec<Delivered>,
-    /// Replies that came while the client is being freed.
-    orphans: Vec<Delivered>,
-    pub traffic: Traffic,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Traffic {
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub rtt_us: u64,
-    /// Of links that have ended.
-    pub past_in: u64,
-    pub past_out: u64,
-}
-
-/// Counters and levels of a client.
-#[derive(Clone, Copy, Debug, Default)]
-#[allow(missing_docs)] // documented where they are exported
-pub struct ClientStats {
-    pub session: Stats,
-    pub backlog: Backlog,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub outbound_messages: u64,
-    pub rtt_us: u64,
-}
-
-impl Shared {
-    /// A request was not accepted after all: what a panic has told of it is untold.
-    #[cold]
-    fn forget_reply(&mut self, ticket: u64) {
-        self.session.forget_reply(ticket);
-        let is_it = |event: &Event| event.kind == EventKind::Reply && event.ticket == ticket;
-        self.outbox.retain(|delivered| !is_it(delivered.event()));
-    }
-
-    /// A reply goes to the call that waits for it, or on its way to the queue.
-    #[inline]
-    fn answer(&mut self, reply: Event) {
-        let ticket = reply.ticket;
-        let reply = Delivered::new(reply);
-        match self.calls.get_mut(&ticket) {
-            Some(call) => {
-                *call = Some(reply);
-                self.news |= self.calling > 0;
-            }
-            None => {
-                self.answers = self.answers.saturating_add(1);
-                self.outbox.push(reply);
-            }
-        }
-    }
 }
 
 /// One client.
@@ -315,61 +236,6 @@ impl Client {
         }
         self.unlock(shared, true);
         sent
-    }
-
-    /// Feeds the session. A panic in it ends what the session holds, and is told.
-    pub(super) fn contained<R>(
-        &self,
-        shared: &mut Shared,
-        input: impl FnOnce(&mut Session) -> R,
-    ) -> Result<R, Failure> {
-        let mut input = Some(input);
-        let mut result = None;
-        self.contained_call(shared, &mut |session| {
-            result = input.take().map(|input| input(session));
-        });
-        result.ok_or_else(panic_failure)
-    }
-
-    /// Not generic: this is code once, not once per input.
-    fn contained_call(&self, shared: &mut Shared, input: &mut dyn FnMut(&mut Session)) {
-        if catch_unwind(AssertUnwindSafe(|| input(&mut shared.session))).is_err() {
-            self.lose_session(shared);
-        }
-    }
-
-    fn lose_session(&self, shared: &mut Shared) {
-        let told = catch_unwind(AssertUnwindSafe(|| shared.session.fail(&panic_failure())));
-        if told.is_err() {
-            let fresh = Session::new(shared.session.config().clone(), driver::seed());
-            let lost = std::mem::replace(&mut shared.session, fresh);
-            for reply in lost.owed(&panic_failure()) {
-                shared.answer(reply);
-            }
-        }
-        shared.lives = shared.lives.wrapping_add(1);
-        shared.traffic.past_in = shared.traffic.bytes_in;
-        shared.traffic.past_out = shared.traffic.bytes_out;
-        shared.lost = true;
-    }
-
-    /// The driver's task ended in a panic, and its link with it. The next `connect` starts another one.
-    pub(super) fn driver_panicked(&self) {
-        let mut shared = lock(&self.shared);
-        shared.driver_runs = false;
-        shared.driver.forget_link();
-        shared.driver.asleep = false;
-        self.lose_session(&mut shared);
-        let drained = catch_unwind(AssertUnwindSafe(|| self.drain(&mut shared)));
-        shared.news |= drained.is_err();
-        self.unlock(shared, false);
-    }
-
-    /// What a lost session did not remember to answer.
-    fn answer_forgotten(&self, shared: &mut Shared) {
-        for (ticket, call) in &mut shared.calls {
-            call.get_or_insert_with(|| Delivered::new(failed_reply(self.key, *ticket, &panic_failure()).freeze()));
-        }
     }
 
     /// Hands the session's events over. The lock stays held, so that the order of events is the session's. To be followed by

@@ -5,8 +5,9 @@ use std::sync::MutexGuard;
 
 use crate::session::Time;
 
-use super::core::{Client, Shared};
+use super::core::Client;
 use super::net::Writer;
+use super::shared::Shared;
 use super::sync::lock;
 
 /// What is known of the driver, under the client's lock.

@@ -13,11 +13,13 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::session::{self, Action, ClientState, Failure, Time, status};
 
-use super::core::{Client, Shared};
+use super::announce::News;
+use super::core::Client;
+use super::dialing::{Dialing, Failed, describe, dial_target, failed};
 use super::library::Running;
-use super::net::{DialError, DialErrorKind, Inbound, Link, LinkEnd, dial};
-use super::queue::News;
+use super::net::{Inbound, Link, LinkEnd};
 use super::report;
+use super::shared::Shared;
 use super::spares;
 use super::sync::lock;
 
@@ -31,14 +33,6 @@ const UNTOLD_READS: u32 = 4;
 const UNTOLD_MESSAGES: u32 = 128;
 /// Who has sent more frames than this in one turn is taken to go on: an answer or two, or a window of requests, is not that.
 const STREAM: u32 = 64;
-
-type Dialing = Pin<Box<dyn Future<Output = Result<Link, Failed>> + Send>>;
-
-/// A failed dial.
-struct Failed {
-    failure: Failure,
-    retry_after: Option<Time>,
-}
 
 /// Randomness for a session's ids and jitter. The keys of a `RandomState` count on from the first one of a thread, so that forked
 /// children would all get the same ones: the process and the moment make them differ.
@@ -500,65 +494,4 @@ async fn poll_link(link: &mut Option<Link>, room: u32) -> Io {
 fn poll_once(link: &mut Link) {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     let _ = link.poll_flush(&mut cx);
-}
-
-async fn dial_target(client: Arc<Client>, tag: u64, attempt: u32) -> Result<Link, Failed> {
-    let request = {
-        let ready = lock(client.target()).is_ready();
-        let client = Arc::clone(&client);
-        let make = move || lock(client.target()).request(client.library());
-        if ready {
-            make()
-        } else {
-            // Reading the platform's roots may take a while, and other clients share this thread.
-            tokio::task::spawn_blocking(make)
-                .await
-                .unwrap_or_else(|_| Err(failed(status::TLS, "the TLS configuration could not be read")))
-        }
-    };
-    drop(client);
-    let request = request.map_err(|failure| Failed {
-        failure,
-        retry_after: None,
-    })?;
-    report::dial(tag, attempt, &request.endpoint);
-    dial(request).await.map_err(|error| {
-        let DialError { kind, message } = error;
-        let (status, http_status, retry_after) = match kind {
-            DialErrorKind::Connect => (status::CONNECT, 0, None),
-            DialErrorKind::Tls => (status::TLS, 0, None),
-            DialErrorKind::Http { status, retry_after_ms } => (status::HTTP, i32::from(status), retry_after_ms),
-            DialErrorKind::Protocol => (status::CONNECT, 0, None),
-        };
-        Failed {
-            failure: Failure {
-                http_status,
-                ..failed(status, message)
-            },
-            retry_after,
-        }
-    })
-}
-
-fn failed(status: i32, message: impl Into<String>) -> Failure {
-    Failure::new(status, message)
-}
-
-/// The end of a link in the session's words, and its close code.
-fn describe(end: LinkEnd) -> (Failure, u16) {
-    match end {
-        LinkEnd::Closed { code, reason } => {
-            // 1005 stands for a Close frame without a code, as everywhere.
-            let code = code.unwrap_or(1005);
-            let message = if reason.is_empty() {
-                format!("the server closed the connection with code {code}")
-            } else {
-                format!("the server closed the connection with code {code}: {reason}")
-            };
-            (failed(status::CONNECTION_LOST, message), code)
-        }
-        LinkEnd::BadClose { code, message } => (failed(status::CONNECTION_LOST, message), code),
-        LinkEnd::Lost(message) => (failed(status::CONNECTION_LOST, message), 0),
-        LinkEnd::TooLarge(message) | LinkEnd::Protocol(message) => (failed(status::CONNECTION_LOST, message), 0),
-    }
 }

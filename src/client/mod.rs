@@ -1,17 +1,21 @@
 //! The driver: sockets, clocks, threads, queues. It turns sockets and clocks into inputs of the session, and the session's
 //! outputs into bytes and events.
 
+pub mod announce;
 mod completion;
 pub mod core;
 pub mod delivered;
+mod dialing;
 mod direct;
 mod driver;
 pub mod handlers;
 pub mod library;
+mod lost;
 pub mod net;
 pub mod pool;
 pub mod queue;
 mod report;
+mod shared;
 pub mod signal;
 pub mod spares;
 pub mod store;

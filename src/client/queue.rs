@@ -8,11 +8,12 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::inject;
-use crate::session::{Event, EventKind, EventMut, Plain, status};
+use crate::session::{Event, Plain, status};
 
+use super::announce::News;
 use super::delivered::Delivered;
 use super::handlers::{Found, Registration};
-use super::pool::{Job, Pool};
+use super::pool::Pool;
 use super::report;
 use super::signal::Signal;
 use super::store::{Batch, Store};
@@ -26,24 +27,24 @@ const DELIVER_AT_ONCE: u32 = 128;
 const RUN: u32 = 64;
 
 #[derive(Default)]
-struct Inner {
-    store: Store,
-    pullers: u32,
+pub(super) struct Inner {
+    pub(super) store: Store,
+    pub(super) pullers: u32,
     /// Threads that wait for the end of a delivery.
-    awaiting: u32,
+    pub(super) awaiting: u32,
     /// Found empty since the wake function ran last.
-    armed: bool,
-    wake: Option<Arc<Registration>>,
-    wake_submitted: bool,
+    pub(super) armed: bool,
+    pub(super) wake: Option<Arc<Registration>>,
+    pub(super) wake_submitted: bool,
     /// The descriptor says that something waits, or whoever has the news of it is about to make it say so.
-    signalled: bool,
-    interrupted: bool,
-    dispatching: Option<ThreadId>,
+    pub(super) signalled: bool,
+    pub(super) interrupted: bool,
+    pub(super) dispatching: Option<ThreadId>,
     /// The source that the events of `run` are of, while there are any.
-    running: Option<usize>,
+    pub(super) running: Option<usize>,
     /// A library thread has it, or will.
-    scheduled: bool,
-    closed: bool,
+    pub(super) scheduled: bool,
+    pub(super) closed: bool,
 }
 
 /// What a pull found.
@@ -61,29 +62,6 @@ pub enum Pulled {
     Closed,
 }
 
-/// Who has to be told of a push.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct News {
-    /// The library's threads.
-    schedules: bool,
-    /// Who polls the descriptor.
-    signals: bool,
-    /// One thread that waits, or all of them.
-    wakes: bool,
-    wakes_all: bool,
-}
-
-impl News {
-    /// The news of both.
-    pub fn add(&mut self, other: Self) {
-        self.schedules |= other.schedules;
-        self.signals |= other.signals;
-        // Two that each woke one may have found two threads waiting.
-        self.wakes_all |= other.wakes_all || (self.wakes && other.wakes);
-        self.wakes |= other.wakes;
-    }
-}
-
 /// What became of one turn of delivery.
 struct Turn {
     /// Events that were taken.
@@ -94,17 +72,17 @@ struct Turn {
 
 /// A queue of events.
 pub struct EventQueue {
-    inner: Mutex<Inner>,
+    pub(super) inner: Mutex<Inner>,
     /// What follows the event that is being delivered: its thread goes on with it without the lock that everybody wants.
     /// Filled under that lock, and given back by whoever cannot wait for the end of the run. Locked after `inner`.
-    run: Mutex<VecDeque<Delivered>>,
-    ready: Condvar,
-    delivered: Condvar,
+    pub(super) run: Mutex<VecDeque<Delivered>>,
+    pub(super) ready: Condvar,
+    pub(super) delivered: Condvar,
     /// Made when the program first asks for the descriptor.
-    signal: OnceLock<Signal>,
-    pool: Arc<Pool>,
+    pub(super) signal: OnceLock<Signal>,
+    pub(super) pool: Arc<Pool>,
     /// Delivered by library threads.
-    own: bool,
+    pub(super) own: bool,
 }
 
 impl EventQueue {
@@ -455,122 +433,6 @@ impl EventQueue {
         inner.interrupted = true;
         self.settle(&mut inner);
         self.ready.notify_one();
-    }
-
-    /// The descriptor that is readable while an event or interrupt waits.
-    pub fn fd(&self) -> std::io::Result<i32> {
-        let mut inner = lock(&self.inner);
-        if self.signal.get().is_none() {
-            let _ = self.signal.set(Signal::new()?);
-            self.settle(&mut inner);
-        }
-        Ok(self.signal.get().map_or(-1, Signal::fd))
-    }
-
-    /// Sets or removes the wake function.
-    pub fn set_wake(self: &Arc<Self>, wake: Option<Arc<Registration>>) {
-        let mut inner = lock(&self.inner);
-        let old = std::mem::replace(&mut inner.wake, wake);
-        inner.armed = true;
-        if !inner.store.is_empty() {
-            self.announce_wake(&mut inner);
-        }
-        drop(inner);
-        if let Some(old) = old {
-            old.cancel(Patience::Forever);
-        }
-    }
-
-    /// A dispatch thread's turn to run the wake function.
-    pub fn run_wake(self: &Arc<Self>) {
-        let wake = {
-            let mut inner = lock(&self.inner);
-            if !inner.store.is_empty() {
-                // This call tells of everything that is there now, whatever has asked for it.
-                inner.armed = false;
-            }
-            inner.wake.clone()
-        };
-        if let Some(wake) = wake {
-            let event = Delivered::new(EventMut::new(EventKind::Wake).freeze());
-            if catch_unwind(AssertUnwindSafe(|| wake.run(&event))).is_err() {
-                report::panicked();
-            }
-        }
-        let mut inner = lock(&self.inner);
-        inner.wake_submitted = false;
-        if inner.armed && !inner.store.is_empty() {
-            self.announce_wake(&mut inner);
-        }
-    }
-
-    fn news(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, added: usize, was_empty: bool) -> News {
-        let pullers = inner.pullers;
-        if added == 0 {
-            return News::default();
-        }
-        self.announce_wake(&mut inner);
-        let schedules = self.own && !inner.scheduled;
-        inner.scheduled |= schedules;
-        let signals = !inner.signalled && !inner.closed && self.signal.get().is_some();
-        inner.signalled |= signals;
-        News {
-            schedules,
-            signals,
-            wakes_all: added > 1 && pullers > 1,
-            // One alone went to wait when nothing was there, so that the first event has woken it.
-            wakes: pullers > 1 || (pullers == 1 && was_empty),
-        }
-    }
-
-    /// Tells of what was pushed.
-    #[inline]
-    pub fn announce(self: &Arc<Self>, news: News) {
-        if news.schedules {
-            self.pool.submit(Job::Deliver(Arc::clone(self)));
-        }
-        if news.signals {
-            self.raise();
-        }
-        if news.wakes_all {
-            self.ready.notify_all();
-        } else if news.wakes {
-            self.ready.notify_one();
-        }
-    }
-
-    /// Makes the descriptor say that something waits, with no lock held: who polls it runs at once, and wants the lock.
-    #[inline(never)]
-    fn raise(&self) {
-        let Some(signal) = self.signal.get() else {
-            return;
-        };
-        let raised = signal.set();
-        // Most often nobody needs the lock again: whoever empties the queue clears the descriptor, and waits for this.
-        if signal.is_overdue() || !raised {
-            let mut inner = lock(&self.inner);
-            inner.signalled &= raised;
-            self.settle(&mut inner);
-        }
-    }
-
-    /// Makes the descriptor say what is true.
-    fn settle(&self, inner: &mut Inner) {
-        let on = (!inner.store.is_empty() || inner.interrupted) && !inner.closed;
-        if on != inner.signalled
-            && let Some(signal) = self.signal.get()
-            && (if on { signal.set() } else { signal.clear() })
-        {
-            inner.signalled = on;
-        }
-    }
-
-    fn announce_wake(self: &Arc<Self>, inner: &mut Inner) {
-        if inner.armed && inner.wake.is_some() && !inner.wake_submitted {
-            inner.armed = false;
-            inner.wake_submitted = true;
-            self.pool.submit(Job::Wake(Arc::clone(self)));
-        }
     }
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::session::{ChannelId, ChannelState, ClientState, Event, EventKind, Failure, Session, Time, status};
 
-use super::core::{Client, Shared};
+use super::core::Client;
 use super::delivered::Delivered;
+use super::shared::Shared;
 use super::sync::{deadline, inside_callback, lock, wait, wait_until};
 
 /// How a wait ended: a status, and its story if there is one.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::announce::News;
 use crate::client::handlers::Selector;
-use crate::client::queue::{EventQueue, News};
+use crate::client::queue::EventQueue;
 use crate::client::signal::set_maker;
 use crate::client::sync::Patience;
 use crate::stand_in::fs;

@@ -1,11 +1,15 @@
 //! The client floor: its own files, and stand-ins for those that do I/O.
 
+#[path = "../../../src/client/announce.rs"]
+pub mod announce;
 #[path = "../../../src/client/completion.rs"]
 pub mod completion;
 #[path = "../../../src/client/core.rs"]
 pub mod core;
 #[path = "../../../src/client/delivered.rs"]
 pub mod delivered;
+#[path = "../../../src/client/dialing.rs"]
+mod dialing;
 #[path = "../../../src/client/direct.rs"]
 mod direct;
 #[allow(clippy::useless_conversion)] // tokio's clock is another one than std's, elsewhere
@@ -13,12 +17,16 @@ mod direct;
 mod driver;
 #[path = "../../../src/client/handlers.rs"]
 pub mod handlers;
+#[path = "../../../src/client/lost.rs"]
+mod lost;
 #[path = "../../../src/client/pool.rs"]
 pub mod pool;
 #[path = "../../../src/client/queue.rs"]
 pub mod queue;
 #[path = "../../../src/client/report.rs"]
 mod report;
+#[path = "../../../src/client/shared.rs"]
+mod shared;
 #[path = "../../../src/client/signal.rs"]
 pub mod signal;
 #[path = "../../../src/client/store.rs"]
