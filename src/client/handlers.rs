@@ -195,7 +195,7 @@ pub struct Handlers {
 }
 
 /// The handlers of so many targets are looked at without the lock; more would be too many to copy when they change meanwhile.
-const FEW: usize = 256;
+pub(super) const FEW: usize = 256;
 
 /// By target: 0 = the client, else the channel's handle.
 type Targets = FastMap<u64, List>;
@@ -325,65 +325,5 @@ impl Handlers {
             taken = true;
         }
         taken
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::EventMut;
-
-    struct Counting(Arc<AtomicU32>);
-
-    impl Callback for Counting {
-        fn call(&self, _: &Event) {
-            self.0.fetch_add(1, AcqRel);
-        }
-        fn destroy(&self) {}
-        fn is_callable(&self) -> bool {
-            true
-        }
-    }
-
-    fn message(channel: u64) -> Delivered {
-        let mut event = EventMut::new(EventKind::Message);
-        event.channel = channel;
-        Delivered::new(event.freeze())
-    }
-
-    /// What is found is what is there now, however many targets there are, and whatever was found before.
-    #[test]
-    fn a_change_is_seen_by_the_next_event() {
-        for last in [2, FEW as u64 - 1, FEW as u64, 2 * FEW as u64] {
-            let (handlers, calls) = (Handlers::default(), Arc::new(AtomicU32::new(0)));
-            let add = |target, id| {
-                let callback = Box::new(Counting(Arc::clone(&calls)));
-                assert!(handlers.add(target, id, &Registration::new(Selector::Message, callback)));
-            };
-            let mut found = Found::default();
-            let mut runs = |target| {
-                calls.store(0, Release);
-                let taken = handlers.deliver(&message(target), &mut found);
-                assert_eq!(taken, calls.load(Acquire) > 0);
-                calls.load(Acquire)
-            };
-            for target in 1..=last {
-                assert_eq!(runs(target), 0);
-                add(target, target);
-                assert_eq!((runs(target), runs(target)), (1, 1));
-            }
-            for target in 1..=last {
-                assert_eq!(runs(target), 1, "{target} of {last}");
-            }
-            assert_eq!(runs(last + 1), 0);
-            add(1, last + 1);
-            assert_eq!((runs(1), runs(last)), (2, 1));
-            assert!(handlers.remove(1, last + 1).is_some() && handlers.remove(2, 2).is_some());
-            assert_eq!((runs(1), runs(2)), (1, 0));
-            assert_eq!(handlers.remove_target(1).len(), 1);
-            assert_eq!((runs(1), runs(last)), (0, u32::from(last > 2)));
-            assert_eq!(handlers.close().len() as u64, last - 2);
-            assert_eq!(runs(last), 0);
-        }
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use super::Completion;
-use super::handlers::Callback;
+use super::delivered::Delivered;
+use super::handlers::{Callback, FEW, Found, Handlers, Registration, Selector};
 use crate::session::{Event, EventKind, EventMut};
 
 #[derive(Default)]
@@ -61,4 +62,58 @@ fn a_reply_that_is_only_dropped_destroys() {
     assert_eq!(counts(&seen), (0, 0), "somebody holds it");
     drop(other);
     assert_eq!(counts(&seen), (0, 1));
+}
+
+struct Calls(Arc<AtomicU32>);
+
+impl Callback for Calls {
+    fn call(&self, _: &Event) {
+        self.0.fetch_add(1, SeqCst);
+    }
+    fn destroy(&self) {}
+    fn is_callable(&self) -> bool {
+        true
+    }
+}
+
+fn message(channel: u64) -> Delivered {
+    let mut event = EventMut::new(EventKind::Message);
+    event.channel = channel;
+    Delivered::new(event.freeze())
+}
+
+/// What is found is what is there now, however many targets there are, and whatever was found before.
+#[test]
+fn a_change_of_handlers_is_seen_by_the_next_event() {
+    for last in [2, FEW as u64 - 1, FEW as u64, 2 * FEW as u64] {
+        let (handlers, calls) = (Handlers::default(), Arc::new(AtomicU32::new(0)));
+        let add = |target, id| {
+            let callback = Box::new(Calls(Arc::clone(&calls)));
+            assert!(handlers.add(target, id, &Registration::new(Selector::Message, callback)));
+        };
+        let mut found = Found::default();
+        let mut runs = |target| {
+            calls.store(0, SeqCst);
+            let taken = handlers.deliver(&message(target), &mut found);
+            assert_eq!(taken, calls.load(SeqCst) > 0);
+            calls.load(SeqCst)
+        };
+        for target in 1..=last {
+            assert_eq!(runs(target), 0);
+            add(target, target);
+            assert_eq!((runs(target), runs(target)), (1, 1));
+        }
+        for target in 1..=last {
+            assert_eq!(runs(target), 1, "{target} of {last}");
+        }
+        assert_eq!(runs(last + 1), 0);
+        add(1, last + 1);
+        assert_eq!((runs(1), runs(last)), (2, 1));
+        assert!(handlers.remove(1, last + 1).is_some() && handlers.remove(2, 2).is_some());
+        assert_eq!((runs(1), runs(2)), (1, 0));
+        assert_eq!(handlers.remove_target(1).len(), 1);
+        assert_eq!((runs(1), runs(last)), (0, u32::from(last > 2)));
+        assert_eq!(handlers.close().len() as u64, last - 2);
+        assert_eq!(runs(last), 0);
+    }
 }
