@@ -243,8 +243,7 @@ impl Client {
     pub(super) fn drain(&self, shared: &mut Shared) {
         if !shared.freed
             // A reply may be a call's.
-            && shared.calls.is_empty()
-            && let Some((events, plain)) = shared.session.plain_events()
+            && let Some((events, plain)) = shared.session.plain_events(shared.calls.is_empty())
         {
             let news = self.queue.push_plain(self.source, events, plain);
             shared.queue_news.add(news);

@@ -222,10 +222,11 @@ impl Session {
         self.events.pop_front()
     }
 
-    /// All events for the program, to be taken at once, if they are nothing but messages and replies.
-    pub fn plain_events(&mut self) -> Option<(vec_deque::Drain<'_, Event>, Plain)> {
+    /// All events for the program, to be taken at once, if they are nothing but messages and, where replies may be of them, replies.
+    pub fn plain_events(&mut self, with_replies: bool) -> Option<(vec_deque::Drain<'_, Event>, Plain)> {
         let plain = std::mem::take(&mut self.plain);
-        let count = plain.messages + plain.replies;
+        let replies = if with_replies { plain.replies } else { 0 };
+        let count = plain.messages + replies;
         (count > 0 && count as usize == self.events.len()).then(|| (self.events.drain(..), plain))
     }
 

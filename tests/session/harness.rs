@@ -126,14 +126,14 @@ impl Peer {
                 self.actions.push_back(action);
             }
             // As the driver does.
-            let (events, told) = self
-                .session
-                .plain_events()
-                .map_or_else(Default::default, |(events, plain)| {
-                    let events: Vec<_> = events.collect();
-                    assert!(!events.is_empty());
-                    (events, plain)
-                });
+            let (events, told) =
+                self.session
+                    .plain_events(self.next_ticket % 3 > 0)
+                    .map_or_else(Default::default, |(events, plain)| {
+                        let events: Vec<_> = events.collect();
+                        assert!(!events.is_empty());
+                        (events, plain)
+                    });
             let mut plain = Plain::default();
             for event in &events {
                 match event.kind {
@@ -384,9 +384,12 @@ impl Peer {
         self.next_ticket += 1;
         let mark = self.ledger.offer(channel, Kind::Request(ticket));
         let payload = json!({"mark": mark}).to_string();
-        let result = self
-            .session
-            .request(channel, "ask", &payload, timeout, ticket, self.now);
+        // As the driver's side does: the clock starts now, or with the next turn.
+        let clock = (ticket % 2 == 0).then_some(self.now);
+        let result = self.session.request(channel, "ask", &payload, timeout, ticket, clock);
+        if clock.is_none() {
+            self.session.tick(self.now);
+        }
         if result.is_err() {
             self.ledger.refused(mark);
         }

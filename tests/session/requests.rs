@@ -154,6 +154,28 @@ fn the_clock_starts_at_the_call() {
 }
 
 #[test]
+fn a_clock_that_is_not_told_the_time_starts_with_the_next_tick() {
+    let mut peer = Peer::up(Dialect::Js, quiet());
+    let channel = peer.open("/c");
+    peer.join(channel);
+    peer.ack("/c");
+    let (now, session) = (peer.now, &mut peer.session);
+    session.request(channel, "ask", "{}", Some(100), 1, None).unwrap();
+    session.request(channel, "ask", "{}", None, 2, None).unwrap();
+    session.tick(now + 50);
+    assert_eq!(session.deadline(), Some(now + 150));
+    // One that is told starts those before it.
+    session.request(channel, "ask", "{}", Some(10), 3, None).unwrap();
+    session.request(channel, "ask", "{}", Some(40), 4, now + 60).unwrap();
+    session.tick(now + 69);
+    assert!(std::iter::from_fn(|| session.poll_event()).all(|event| event.kind != EventKind::Reply));
+    session.tick(now + 150);
+    let over = std::iter::from_fn(|| session.poll_event()).filter(|event| event.kind == EventKind::Reply);
+    assert_eq!(over.map(|event| event.ticket).collect::<Vec<_>>(), [3, 4, 1]);
+    assert!(session.is_pending(channel, 2));
+}
+
+#[test]
 fn a_cancelled_request_is_not_asked_if_it_has_not_gone() {
     let (mut peer, channel, gone, _) = asked(Dialect::Js);
     peer.forget();

@@ -303,10 +303,10 @@ fn messages_are_taken_at_once_when_nothing_else_is_told() {
     // The first one finds its channel the long way.
     peer.receive(&frame);
     let (now, session) = (peer.now, &mut peer.session);
-    assert!(session.plain_events().is_none());
+    assert!(session.plain_events(true).is_none());
     session.text_frame(&frame, now);
     session.text_frame(&frame, now);
-    let (messages, plain) = session.plain_events().unwrap();
+    let (messages, plain) = session.plain_events(true).unwrap();
     assert_eq!(messages.len(), 2);
     let counted = |messages, replies| Plain {
         messages,
@@ -330,7 +330,7 @@ fn messages_are_taken_at_once_when_nothing_else_is_told() {
             .filter_map(|_| session.poll_event())
             .map(|event| event.kind)
             .collect();
-        assert!(session.plain_events().is_none(), "{taken} of {frames:?} taken");
+        assert!(session.plain_events(true).is_none(), "{taken} of {frames:?} taken");
         kinds.extend(std::iter::from_fn(|| session.poll_event()).map(|event| event.kind));
         let wanted = frames.map(|frame| {
             if frame == "?" {
@@ -342,18 +342,25 @@ fn messages_are_taken_at_once_when_nothing_else_is_told() {
         assert_eq!(kinds, wanted);
     }
     session.text_frame(&frame, now);
-    assert_eq!(session.plain_events().unwrap().1, counted(1, 0), "counted anew");
+    assert_eq!(session.plain_events(true).unwrap().1, counted(1, 0), "counted anew");
     // Replies are of them, good ones and bad ones, unless one is untold.
     let tickets = [(); 3].map(|()| peer.request(channel).unwrap());
     peer.session.text_frame(&frame, now);
     for ticket in tickets {
         assert!(peer.session.cancel_request(ticket));
     }
-    assert_eq!(peer.session.plain_events().unwrap().1, counted(1, 3));
+    assert_eq!(peer.session.plain_events(true).unwrap().1, counted(1, 3));
+    let ticket = peer.request(channel).unwrap();
+    peer.session.text_frame(&frame, now);
+    assert!(peer.session.plain_events(false).is_some(), "no reply among them");
+    peer.session.text_frame(&frame, now);
+    assert!(peer.session.cancel_request(ticket));
+    assert!(peer.session.plain_events(false).is_none());
+    while peer.session.poll_event().is_some() {}
     let ticket = peer.request(channel).unwrap();
     peer.session.text_frame("?", now);
     assert!(peer.session.cancel_request(ticket));
     peer.session.forget_reply(ticket);
-    assert!(peer.session.plain_events().is_none(), "the error is none");
+    assert!(peer.session.plain_events(true).is_none(), "the error is none");
     assert_eq!(peer.session.poll_event().unwrap().kind, EventKind::ClientError);
 }
