@@ -163,6 +163,9 @@ lint: ## format and clippy, of the micro-benchmarks, too: they call what may cha
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+msrv: ## checks the library with the oldest Rust that it promises to build with
+	tools/msrv.sh
+
 header: ## writes include/pondsocket.h
 	POND_WRITE_HEADER=1 $(CARGO) test --test header the_committed_header
 
@@ -170,5 +173,5 @@ clean:
 	$(CARGO) clean
 	rm -rf build examples-c/build tests/c/build tests/contract/build tests/loops/build bindings/cpp/build bindings/python/build
 
-.PHONY: help lib static lib-cargo-c install uninstall dist setup-install test-install abi server examples setup-build setup setup-interop demo test test-rust test-c test-contract test-loops test-examples \
+.PHONY: help lib static lib-cargo-c install uninstall dist setup-install test-install abi server examples setup-build setup setup-interop demo msrv test test-rust test-c test-contract test-loops test-examples \
 	test-size valgrind interop setup-bindings bindings bindings-cpp reliability reliability-ci fuzz lint header clean

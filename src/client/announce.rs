@@ -138,10 +138,14 @@ impl EventQueue {
     /// Makes the descriptor say what is true.
     pub(super) fn settle(&self, inner: &mut Inner) {
         let on = (!inner.store.is_empty() || inner.interrupted) && !inner.closed;
-        if on != inner.signalled
-            && let Some(signal) = self.signal.get()
-            && (if on { signal.set() } else { signal.clear() })
-        {
+        if on == inner.signalled {
+            return;
+        }
+        let done = self
+            .signal
+            .get()
+            .is_some_and(|signal| if on { signal.set() } else { signal.clear() });
+        if done {
             inner.signalled = on;
         }
     }

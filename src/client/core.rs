@@ -241,13 +241,13 @@ impl Client {
     /// Hands the session's events over. The lock stays held, so that the order of events is the session's. To be followed by
     /// `unlock`.
     pub(super) fn drain(&self, shared: &mut Shared) {
-        if !shared.freed
+        if !shared.freed {
             // A reply may be a call's.
-            && let Some((events, plain)) = shared.session.plain_events(shared.calls.is_empty())
-        {
-            let news = self.queue.push_plain(self.source, events, plain);
-            shared.queue_news.add(news);
-            shared.answers = shared.answers.saturating_add(plain.replies);
+            if let Some((events, plain)) = shared.session.plain_events(shared.calls.is_empty()) {
+                let news = self.queue.push_plain(self.source, events, plain);
+                shared.queue_news.add(news);
+                shared.answers = shared.answers.saturating_add(plain.replies);
+            }
         }
         while let Some(event) = shared.session.poll_event() {
             match event.kind {

@@ -205,11 +205,9 @@ impl Driver {
     }
 
     fn set_clock(&mut self, deadline: Option<Time>, now: Time) {
-        if let (Some(at), Some(deadline)) = (self.wakes_at, deadline)
-            && at > now
-            && at <= deadline
-        {
-            return;
+        match (self.wakes_at, deadline) {
+            (Some(at), Some(deadline)) if at > now && at <= deadline => return,
+            _ => {}
         }
         self.wakes_at = deadline;
         if let Some(time) = deadline {
@@ -466,11 +464,9 @@ async fn poll_link(link: &mut Option<Link>, room: u32) -> Io {
     };
     poll_fn(|cx| {
         let mut flushed = false;
-        if link.wants_flush()
-            && let Poll::Ready(result) = link.poll_flush(cx)
-        {
+        if link.wants_flush() {
             // The end of a link that cannot be written shows when it is read.
-            flushed = result.is_ok();
+            flushed = matches!(link.poll_flush(cx), Poll::Ready(Ok(_)));
         }
         if room > 0 {
             match link.poll_read(cx) {

@@ -145,10 +145,8 @@ impl Store {
 
     /// Its client is freed and waits for nothing: its place is free again.
     pub fn clear_if(&mut self, place: usize, is_over: fn(&Source) -> bool) {
-        if let Some(entry) = self.sources.get_mut(place)
-            && entry.as_ref().is_some_and(is_over)
-        {
-            *entry = None;
+        if let Some(entry) = self.sources.get_mut(place) {
+            entry.take_if(|source| is_over(source));
         }
     }
 
@@ -225,14 +223,14 @@ impl Store {
             return None;
         };
         let (waiting, last) = source.dropped.entry(item.event.event().channel).or_insert((0, number));
-        if *waiting >= source.bounds.dropped
-            && let Some(Some(merged)) = self.items.get_mut((*last - self.first) as usize)
-        {
-            let count = merged.event.event().count;
-            item.event
-                .event_mut()
-                .edit(|head| head.count = head.count.saturating_add(count));
-            return Some(std::mem::replace(&mut merged.event, item.event));
+        if *waiting >= source.bounds.dropped {
+            if let Some(Some(merged)) = self.items.get_mut((*last - self.first) as usize) {
+                let count = merged.event.event().count;
+                item.event
+                    .event_mut()
+                    .edit(|head| head.count = head.count.saturating_add(count));
+                return Some(std::mem::replace(&mut merged.event, item.event));
+            }
         }
         *waiting += 1;
         *last = number;

@@ -67,9 +67,7 @@ unsafe fn text(event: *const pond_event, field: Field, len: *mut usize) -> *cons
     if !cfg!(feature = "inject") && !event.is_null() {
         // SAFETY: the caller's promise.
         let event = unsafe { delivered(event) };
-        if let Some(event) = event.as_deref()
-            && let Some(bytes) = event.event().bytes_with_nul(field)
-        {
+        if let Some(bytes) = event.as_deref().and_then(|event| event.event().bytes_with_nul(field)) {
             // SAFETY: as above.
             return unsafe { lend(bytes, len) };
         }

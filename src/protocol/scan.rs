@@ -188,12 +188,10 @@ pub(crate) fn skip_value(text: &[u8], mut at: usize, limits: &Limits) -> Result<
 /// From a key's opening quote to the first byte of its value.
 #[inline(always)]
 fn skip_key(text: &[u8], at: usize, limits: &Limits) -> Result<usize, Fault> {
-    if let Some(end) = plain_string(text, at)
-        && text.get(end) == Some(&b':')
-    {
-        return Ok(skip_space(text, end + 1));
+    match plain_string(text, at) {
+        Some(end) if text.get(end) == Some(&b':') => Ok(skip_space(text, end + 1)),
+        _ => skip_any_key(text, at, limits),
     }
-    skip_any_key(text, at, limits)
 }
 
 #[cold]

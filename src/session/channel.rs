@@ -109,10 +109,10 @@ impl Session {
         self.writable_wanted.remove(&id);
         self.members.forget();
         self.head.forget();
-        if let Some(channel) = self.channels.remove(&id)
-            && self.names.get(channel.name.as_str()) == Some(&id)
-        {
-            self.names.remove(channel.name.as_str());
+        if let Some(channel) = self.channels.remove(&id) {
+            if self.names.get(channel.name.as_str()) == Some(&id) {
+                self.names.remove(channel.name.as_str());
+            }
         }
     }
 
@@ -191,10 +191,11 @@ impl Session {
 
     /// A join that we have given up may still be answered: leave nobody behind.
     fn leave_ghost(&mut self, id: ChannelId) {
-        if self.link.is_up()
-            && let Some(channel) = self.channels.get_mut(&id)
-            && channel.ghost.take().is_some()
-        {
+        if !self.link.is_up() {
+            return;
+        }
+        let ghost = self.channels.get_mut(&id).and_then(|channel| channel.ghost.take());
+        if ghost.is_some() {
             self.send_membership(id, ClientAction::LeaveChannel);
         }
     }
@@ -207,9 +208,8 @@ impl Session {
             // The earlier JOIN was never answered; a second one would be a duplicate.
             self.send_membership(id, ClientAction::LeaveChannel);
         }
-        if let Some(request_id) = self.send_membership(id, ClientAction::JoinChannel)
-            && let Some(channel) = self.channels.get_mut(&id)
-        {
+        let request_id = self.send_membership(id, ClientAction::JoinChannel);
+        if let (Some(request_id), Some(channel)) = (request_id, self.channels.get_mut(&id)) {
             channel.join = JoinPhase::OnWire { id: request_id };
             self.timers.set(Timer::Join(id), now + self.config.join_timeout);
         }

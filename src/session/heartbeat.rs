@@ -19,9 +19,8 @@ pub(super) struct PingState {
 impl Session {
     /// Bytes came, of whatever kind.
     pub fn traffic(&mut self, now: Time) {
-        if let Some((sent, _)) = self.ping.outstanding
-            && self.timers.get(Timer::Pong).is_some()
-        {
+        let running = self.timers.get(Timer::Pong).is_some();
+        if let Some((sent, _)) = self.ping.outstanding.filter(|_| running) {
             // A zombie that still sends but answers no ping must be found as well, so traffic only stretches the deadline.
             let limit = sent + PONG_PATIENCE * self.config.pong_timeout;
             self.timers
@@ -31,10 +30,8 @@ impl Session {
 
     /// A pong came.
     pub fn pong(&mut self, serial: u64) {
-        if let Some((_, mark)) = self.ping.outstanding
-            && serial == self.ping.serial
-        {
-            self.ping.outstanding = None;
+        let awaited = serial == self.ping.serial;
+        if let Some((_, mark)) = self.ping.outstanding.take_if(|_| awaited) {
             self.timers.cancel(Timer::Pong);
             self.wire.prove(mark);
         }

@@ -370,17 +370,16 @@ impl Session {
 
     pub(super) fn close_when_drained(&mut self) -> bool {
         let drained = !self.wire.has_waiting();
-        if let Link::Ending {
-            why: Ending::Goodbye { close_sent },
-            ..
-        } = &mut self.link
-            && drained
-            && !*close_sent
-        {
-            *close_sent = true;
-            return true;
+        match &mut self.link {
+            Link::Ending {
+                why: Ending::Goodbye { close_sent },
+                ..
+            } if drained && !*close_sent => {
+                *close_sent = true;
+                true
+            }
+            _ => false,
         }
-        false
     }
 
     fn cancel_link_timers(&mut self) {

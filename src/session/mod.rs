@@ -270,10 +270,10 @@ impl Session {
         let mut handed = 0;
         self.wire.handed_over(total, |purpose, place| {
             handed += 1;
-            if let wire::Purpose::Request(number) = purpose
-                && let Some(request) = requests.get_mut(number)
-            {
-                request.handed = Some(place);
+            if let wire::Purpose::Request(number) = purpose {
+                if let Some(request) = requests.get_mut(number) {
+                    request.handed = Some(place);
+                }
             }
         });
         self.stats.frames_out += handed;

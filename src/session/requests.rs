@@ -231,11 +231,11 @@ impl Session {
         if request.handed.is_some() {
             return;
         }
-        if !self.wire.remove_request(number)
-            && let Some(channel) = self.channels.get_mut(&request.channel)
-        {
-            let purpose = Purpose::Request(number);
-            channel.queue.retain(|frame: &OutFrame| frame.purpose != purpose);
+        if !self.wire.remove_request(number) {
+            if let Some(channel) = self.channels.get_mut(&request.channel) {
+                let purpose = Purpose::Request(number);
+                channel.queue.retain(|frame: &OutFrame| frame.purpose != purpose);
+            }
         }
         self.announce_writable();
     }

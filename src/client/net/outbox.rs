@@ -96,9 +96,10 @@ impl Outbox {
             return;
         }
         // The lengths are in the buffer, so nobody keeps account of them.
-        while let Some((opcode, size)) = self.first_frame()
-            && self.frame + size <= self.written
-        {
+        while let Some((opcode, size)) = self.first_frame() {
+            if self.frame + size > self.written {
+                break;
+            }
             self.frame += size;
             match opcode {
                 opcode::TEXT => {

@@ -40,9 +40,8 @@ impl Writer {
 
     /// One attempt to write what was pushed. False: some of it is left, or the connection is broken, which the link finds out itself.
     pub fn write(&mut self) -> bool {
-        if let Some(socket) = self.socket.upgrade()
-            && let Ok(count) = socket.try_write(self.out.pending())
-        {
+        if let Some(socket) = self.socket.upgrade() {
+            let count = socket.try_write(self.out.pending()).unwrap_or(0);
             self.bytes += count as u64;
             self.out.advance(count);
         }

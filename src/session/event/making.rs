@@ -62,19 +62,17 @@ impl EventMut {
             block.bytes.extend_from_slice(text.as_bytes());
             block.spans = spans;
             for &(field, part) in parts {
-                if let Some(part) = part
-                    && spans[field as usize] == Span::ABSENT
-                    && !part.is_empty()
-                {
-                    block.append(field, part);
+                match part {
+                    Some(part) if spans[field as usize] == Span::ABSENT && !part.is_empty() => {
+                        block.append(field, part)
+                    }
+                    _ => {}
                 }
             }
             block.finish(kind)
         };
-        for span in spans {
-            if let Some(delimiter) = event.0.slice.get_mut(span.end as usize)
-                && span != Span::ABSENT
-            {
+        for span in spans.iter().filter(|span| **span != Span::ABSENT) {
+            if let Some(delimiter) = event.0.slice.get_mut(span.end as usize) {
                 *delimiter = 0;
             }
         }
