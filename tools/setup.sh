@@ -24,7 +24,7 @@ sanitizes() {
 }
 headers() { printf '#include <%s>\n' "$1" | ${CC:-cc} -E -x c - >/dev/null 2>&1; }
 
-has cargo || { echo "setup: Rust is missing: install it with rustup (1.85 or newer)" >&2; exit 1; }
+has cargo || { echo "setup: Rust is missing: install it with rustup (1.88 or newer; the library alone builds with 1.85)" >&2; exit 1; }
 
 missing=''
 need() { missing="$missing $1"; }
