@@ -206,7 +206,7 @@ pub struct Found {
     /// How often the lists had changed.
     changes: Option<usize>,
     /// All of them, if they are few.
-    few: Option<triomphe::Arc<Targets>>,
+    few: Option<Arc<Targets>>,
     /// Else those of one target.
     list: Option<(u64, Option<List>)>,
 }
@@ -214,14 +214,18 @@ pub struct Found {
 #[derive(Default)]
 struct Lists {
     /// Shared with whoever delivers just now: a change makes a copy then.
-    by_target: triomphe::Arc<Targets>,
+    by_target: Arc<Targets>,
     closed: bool,
 }
 
 impl Lists {
+    /// To be changed. There always are some: `make_mut` would say so, with more code.
     #[inline(never)]
-    fn targets(&mut self) -> &mut Targets {
-        triomphe::Arc::make_mut(&mut self.by_target)
+    fn targets(&mut self) -> Option<&mut Targets> {
+        if Arc::get_mut(&mut self.by_target).is_none() {
+            self.by_target = Arc::new(Targets::clone(&self.by_target));
+        }
+        Arc::get_mut(&mut self.by_target)
     }
 }
 
@@ -239,7 +243,10 @@ impl Handlers {
             return false;
         }
         // The list is shared with whoever delivers just now, so a new one takes its place.
-        let list = lists.targets().entry(target).or_default();
+        let Some(targets) = lists.targets() else {
+            return false;
+        };
+        let list = targets.entry(target).or_default();
         let mut copy = Vec::with_capacity(list.len() + 1);
         copy.extend(list.iter().cloned());
         copy.push((id, Arc::clone(registration)));
@@ -250,7 +257,7 @@ impl Handlers {
     /// Takes a handler out; it is not cancelled yet.
     pub fn remove(&self, target: u64, id: u64) -> Option<Arc<Registration>> {
         let mut lists = self.change();
-        let targets = lists.targets();
+        let targets = lists.targets()?;
         let list = targets.get_mut(&target)?;
         let found = list.iter().find(|(other, _)| *other == id)?.1.clone();
         if list.len() == 1 {
@@ -268,18 +275,21 @@ impl Handlers {
 
     /// Takes all handlers of a target out.
     pub fn remove_target(&self, target: u64) -> List {
-        self.change().targets().remove(&target).unwrap_or_default()
+        let mut lists = self.change();
+        let list = lists.targets().and_then(|targets| targets.remove(&target));
+        list.unwrap_or_default()
     }
 
     /// Takes everything out, for good.
     pub fn close(&self) -> Vec<(u64, Arc<Registration>)> {
         let mut lists = self.change();
         lists.closed = true;
-        let mut all: Vec<_> = lists
-            .targets()
-            .drain()
-            .flat_map(|(_, list)| list.iter().cloned().collect::<Vec<_>>())
-            .collect();
+        let targets = std::mem::take(&mut lists.by_target);
+        drop(lists);
+        let mut all = Vec::new();
+        for list in targets.values() {
+            all.extend(list.iter().cloned());
+        }
         all.sort_by_key(|(id, _)| *id);
         all
     }
@@ -289,7 +299,7 @@ impl Handlers {
         let target = event.event().channel;
         if found.changes != Some(self.changes.load(Acquire)) {
             let lists = lock(&self.lists);
-            found.few = (lists.by_target.len() <= FEW).then(|| lists.by_target.clone());
+            found.few = (lists.by_target.len() <= FEW).then(|| Arc::clone(&lists.by_target));
             found.list = None;
             found.changes = Some(self.changes.load(Acquire));
         }

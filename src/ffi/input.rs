@@ -19,6 +19,7 @@ pub fn failure_of(error: &CheckError) -> Failure {
 }
 
 /// A failure that says what is wrong with an argument.
+#[inline(never)] // it is asked for in many places
 pub fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(status::INVALID_ARGUMENT, message)
 }
