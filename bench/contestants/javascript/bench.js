@@ -98,7 +98,7 @@ async function main() {
         report(received, inOrder);
     } else if (mode === 'put') {
         for (let n = 0; n < count; n++) {
-            channels[0].sendMessage('put', { ...numbered(n), t: '0', x: 'a'.repeat(68) });
+            channels[0].sendMessage('put', { ...numbered(n), t: '0', x: 'a'.repeat(69) });
             if (n % 100 === 99) {
                 await new Promise(setImmediate);
             }

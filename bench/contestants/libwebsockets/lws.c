@@ -74,8 +74,8 @@ static cJSON *numbered(uint64_t number, bool pad) {
     cJSON_AddStringToObject(payload, "n", text);
     if (pad) {
         cJSON_AddStringToObject(payload, "t", "0");
-        memset(text, 'a', 68);
-        text[68] = 0;
+        memset(text, 'a', 69);
+        text[69] = 0;
         cJSON_AddStringToObject(payload, "x", text);
     }
     return payload;

@@ -96,7 +96,7 @@ async def main():
         await asyncio.gather(*(bench.ask(channels[0], numbers) for _ in range(64 if MODE == "ask64" else 1)))
     elif MODE == "put":
         for number in range(COUNT):
-            channels[0].send_message("put", {"n": f"{number:08}", "t": "0", "x": "a" * 68})
+            channels[0].send_message("put", {"n": f"{number:08}", "t": "0", "x": "a" * 69})
             if number % 100 == 99:
                 await asyncio.sleep(0)
         await bench.over.wait()

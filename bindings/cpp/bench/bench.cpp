@@ -167,7 +167,7 @@ private:
         const std::uint64_t share = count_ / threads + (thread < count_ % threads);
         for (std::uint64_t n = 0; n < share; n++) {
             const std::string payload =
-                "{\"n\":\"" + number(n) + "\",\"t\":\"" + std::to_string(thread) + "\",\"x\":\"" + std::string(68, 'a') + "\"}";
+                "{\"n\":\"" + number(n) + "\",\"t\":\"" + std::to_string(thread) + "\",\"x\":\"" + std::string(69, 'a') + "\"}";
             std::int32_t status;
             while ((status = channels_[0].try_send("put", payload)) == POND_ERROR_QUEUE_FULL) client_.flush(patience);
             if (status != POND_OK) throw pond::error(status, "send");

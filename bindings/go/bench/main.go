@@ -195,7 +195,7 @@ func asks(c contestant, count, flying int) (int, bool) {
 
 func puts(c contestant, count, threads int) {
 	var all sync.WaitGroup
-	filler := strings.Repeat("a", 68)
+	filler := strings.Repeat("a", 69)
 	for t := range threads {
 		all.Add(1)
 		go func() {

@@ -187,7 +187,7 @@ async fn put(url: &str, count: u64) -> Result<(), Error> {
     let mut events = joined[0].subscribe_events();
     let watch = Watch::start();
     for n in 0..count {
-        let members = [("n", format!("{n:08}")), ("t", "0".to_owned()), ("x", "a".repeat(68))];
+        let members = [("n", format!("{n:08}")), ("t", "0".to_owned()), ("x", "a".repeat(69))];
         joined[0].send_message("put", Some(payload(&members))).await;
     }
     let in_order = loop {

@@ -53,7 +53,7 @@ impl Template {
     /// BROADCASTs of that event; the payload is padded to 100 bytes if `pad` says so.
     pub fn new(event: &str, pad: bool) -> Self {
         let payload = if pad {
-            format!(r#"{{"n":"@","t":"0","x":"{}"}}"#, "a".repeat(68))
+            format!(r#"{{"n":"@","t":"0","x":"{}"}}"#, "a".repeat(69))
         } else {
             r#"{"n":"@"}"#.to_owned()
         };
