@@ -439,9 +439,10 @@ impl Client {
             shared.forget_reply(ticket);
         }
         self.run_driver_for(&mut shared);
-        // One question at a time is in a hurry; many are better written together.
+        // One question at a time is in a hurry; many are better written together. The driver must not sleep on over a clock that it
+        // has to start.
         let mut written = false;
-        if shared.session.pending_requests() == 1 {
+        if now.is_some() && shared.session.pending_requests() == 1 {
             (shared, written) = self.write_here(shared);
         }
         if written || shared.lost || shared.session.has_events() {
