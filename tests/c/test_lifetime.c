@@ -82,9 +82,9 @@ static void cancel_own(const pond_event *event, void *user_data)
 {
     (void)event;
     (void)user_data;
-    atomic_fetch_add(&calls, 1);
     atomic_store(&results[0], pond_subscription_cancel(own));
     atomic_store(&results[1], destroyed()); /* not yet: this very handler still runs */
+    atomic_fetch_add(&calls, 1);
 }
 
 static void cancelled_in_itself(void **state)
@@ -109,11 +109,11 @@ static void cancelled_in_itself(void **state)
 static void free_own_client(const pond_event *event, void *user_data)
 {
     (void)user_data;
-    atomic_fetch_add(&calls, 1);
     atomic_store(&results[0], pond_client_free(pond_event_client(event)));
     atomic_store(&results[1], pond_client_state(pond_event_client(event)));
     /* The event is still there. */
     atomic_store(&results[2], strstr(pond_event_payload(event, NULL), "\"n\"") != NULL);
+    atomic_fetch_add(&calls, 1);
 }
 
 static void freed_in_own_handler(void **state)

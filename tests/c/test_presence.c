@@ -22,29 +22,29 @@ typedef struct counts {
 static void on_join(const pond_event *event, void *user_data)
 {
     counts *self = user_data;
-    atomic_fetch_add(&self->joins, 1);
     if (pond_event_presence_kind(event) != POND_PRESENCE_JOIN) atomic_fetch_add(&self->wrong, 1);
+    atomic_fetch_add(&self->joins, 1);
 }
 
 static void on_leave(const pond_event *event, void *user_data)
 {
     counts *self = user_data;
-    atomic_fetch_add(&self->leaves, 1);
     if (pond_event_presence_kind(event) != POND_PRESENCE_LEAVE) atomic_fetch_add(&self->wrong, 1);
+    atomic_fetch_add(&self->leaves, 1);
 }
 
 static void on_change(const pond_event *event, void *user_data)
 {
     counts *self = user_data;
-    atomic_fetch_add(&self->changes, 1);
     if (pond_event_presence_kind(event) != POND_PRESENCE_UPDATE) atomic_fetch_add(&self->wrong, 1);
+    atomic_fetch_add(&self->changes, 1);
 }
 
 static void on_users(const pond_event *event, void *user_data)
 {
     counts *self = user_data;
-    atomic_fetch_add(&self->users, 1);
     if (pond_event_kind(event) != POND_EVENT_PRESENCE) atomic_fetch_add(&self->wrong, 1);
+    atomic_fetch_add(&self->users, 1);
 }
 
 /* One frame is one event, however many handlers take it. */

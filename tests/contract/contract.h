@@ -117,7 +117,8 @@ void proxy_stop(proxy *proxy);
 /* ---- clients ---------------------------------------------------------------------------------------------------- */
 
 /* A registration whose calls and destroy are watched: a call after `over` or destroy is a failure, and so is a second
- * destroy; at the end of the test each must be destroyed. */
+ * destroy; at the end of the test each must be destroyed. A call counts as it begins, before `then`: what `then` leaves
+ * behind is there once `running` is 0 again. */
 typedef struct tracked {
     atomic_int calls, destroys, over, running, done;
     _Atomic(pid_t) caller, destroyer; /* threads */

@@ -216,15 +216,15 @@ static void header_of_the_next_dial(void)
     client = client_at(url("ws", shared_port(), "/api/socket?greet=1"), "{\"token\":\"secret\"}", options);
     OK(pond_client_on_endpoint_message(client, on_call, it, on_destroy, NULL));
     connected(client);
-    UNTIL(it->calls == 1);
+    UNTIL(it->calls == 1 && it->running == 0);
     CHECK(strstr(welcome, "from options"));
     OK(pond_client_set_header(client, "x-test", "from client"));
     redial(client);
-    UNTIL(it->calls == 2);
+    UNTIL(it->calls == 2 && it->running == 0);
     CHECK(strstr(welcome, "from client") && !strstr(welcome, "from options"));
     OK(pond_client_set_header(client, "X-TEST", NULL));
     redial(client);
-    UNTIL(it->calls == 3);
+    UNTIL(it->calls == 3 && it->running == 0);
     CHECK(!strstr(welcome, "from client"));
 }
 

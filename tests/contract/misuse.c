@@ -201,7 +201,7 @@ static void make_world(void)
     IS(POND_ERROR_INVALID_JSON, pond_channel_send(w.channel, "x", "[]", &w.error));
     OK(pond_channel_on_event(w.channel, "message", on_call, message, on_destroy, NULL));
     OK(pond_channel_send(w.channel, "message", "{\"n\":1}", NULL));
-    UNTIL(message->calls == 1);
+    UNTIL(message->calls == 1 && message->running == 0);
 }
 
 static void end_world(void)
