@@ -8,10 +8,13 @@ from pondsocket_native import ChannelStateChange, Client, ClientStateChange, Mes
 
 ARGUMENTS = [*sys.argv[1:], *["ws://127.0.0.1:8080/api/socket", "42", "anna"][len(sys.argv) - 1 :]]
 URL, ROOM, NAME = ARGUMENTS[:3]
+own: asyncio.Queue[str] = asyncio.Queue()
 
 
 def on_message(message: Message) -> None:
     print(f"<{message.payload['from']}> {message.payload['text']}", flush=True)
+    if message.payload["from"] == NAME:
+        own.put_nowait(message.payload["text"])
 
 
 def on_presence(presence: Presence) -> None:
@@ -33,9 +36,16 @@ async def main() -> None:
         channel.on_presence(on_presence)
         channel.on("message", on_message)
         await channel.join()
+        said = 0
         while line := await asyncio.to_thread(sys.stdin.readline):
             channel.send("message", {"text": line.rstrip("\n")})
-        await channel.request("ping")  # what was said before is answered before
+            said += 1
+        try:  # lines of a pipe may still be on their way
+            async with asyncio.timeout(5):
+                for _ in range(said):
+                    await own.get()
+        except TimeoutError:
+            print("* not all that was said came back", flush=True)
 
 
 asyncio.run(main())
