@@ -219,13 +219,10 @@ struct Lists {
 }
 
 impl Lists {
-    /// To be changed. There always are some: `make_mut` would say so, with more code.
+    /// To be changed.
     #[inline(never)]
-    fn targets(&mut self) -> Option<&mut Targets> {
-        if Arc::get_mut(&mut self.by_target).is_none() {
-            self.by_target = Arc::new(Targets::clone(&self.by_target));
-        }
-        Arc::get_mut(&mut self.by_target)
+    fn targets(&mut self) -> &mut Targets {
+        Arc::make_mut(&mut self.by_target)
     }
 }
 
@@ -243,10 +240,7 @@ impl Handlers {
             return false;
         }
         // The list is shared with whoever delivers just now, so a new one takes its place.
-        let Some(targets) = lists.targets() else {
-            return false;
-        };
-        let list = targets.entry(target).or_default();
+        let list = lists.targets().entry(target).or_default();
         let mut copy = Vec::with_capacity(list.len() + 1);
         copy.extend(list.iter().cloned());
         copy.push((id, Arc::clone(registration)));
@@ -257,7 +251,7 @@ impl Handlers {
     /// Takes a handler out; it is not cancelled yet.
     pub fn remove(&self, target: u64, id: u64) -> Option<Arc<Registration>> {
         let mut lists = self.change();
-        let targets = lists.targets()?;
+        let targets = lists.targets();
         let list = targets.get_mut(&target)?;
         let found = list.iter().find(|(other, _)| *other == id)?.1.clone();
         if list.len() == 1 {
@@ -275,9 +269,7 @@ impl Handlers {
 
     /// Takes all handlers of a target out.
     pub fn remove_target(&self, target: u64) -> List {
-        let mut lists = self.change();
-        let list = lists.targets().and_then(|targets| targets.remove(&target));
-        list.unwrap_or_default()
+        self.change().targets().remove(&target).unwrap_or_default()
     }
 
     /// Takes everything out, for good.
